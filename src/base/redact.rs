@@ -1,0 +1,199 @@
+//! Text from a vendor, made fit for logs, errors and terminals.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::secret::Secret;
+
+/// At most this many characters of vendor text are shown.
+pub const VENDOR_TEXT_MAX: usize = 300;
+/// Shorter secrets would blank out ordinary words.
+const SHORTEST: usize = 4;
+const MARK: &str = "[redacted]";
+/// What a form encoder leaves alone besides letters and digits.
+const FORM_ISH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'*')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_');
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+const LAZY: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'+')
+    .add(b'&')
+    .add(b'=')
+    .add(b'%');
+
+/// Knows the secrets one exchange holds and removes them from text in every form they may take.
+#[derive(Default)]
+pub struct Redactor {
+    forms: Vec<zeroize::Zeroizing<String>>,
+}
+
+impl std::fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Redactor({} forms)", self.forms.len())
+    }
+}
+
+impl Redactor {
+    pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
+        let mut redactor = Self::default();
+        for secret in secrets {
+            redactor.add(secret);
+        }
+        redactor
+    }
+
+    pub fn add(&mut self, secret: &Secret) {
+        let text = secret.expose();
+        if text.len() < SHORTEST {
+            return;
+        }
+        let form = utf8_percent_encode(text, FORM_ISH).to_string();
+        let json = serde_json::to_string(text).unwrap_or_default();
+        let json = json.trim_matches('"').to_owned();
+        let forms = [
+            text.to_owned(),
+            form.replace("%20", "+"),
+            form,
+            utf8_percent_encode(text, UNRESERVED).to_string(),
+            utf8_percent_encode(text, LAZY).to_string(),
+            STANDARD.encode(text),
+            STANDARD_NO_PAD.encode(text),
+            URL_SAFE.encode(text),
+            URL_SAFE_NO_PAD.encode(text),
+            json.replace('/', "\\/"),
+            json,
+        ];
+        for form in forms {
+            if !self.forms.iter().any(|known| **known == form) {
+                self.forms.push(zeroize::Zeroizing::new(form));
+            }
+        }
+        // The longest first, or a short form would leave the rest of a longer one behind.
+        self.forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
+    }
+
+    /// Whether `text` holds a known secret in any form.
+    pub fn finds_in(&self, text: &str) -> bool {
+        self.forms.iter().any(|form| text.contains(form.as_str()))
+    }
+
+    /// `text` without secrets, queries of URLs, control and bidi characters, cut to
+    /// [`VENDOR_TEXT_MAX`] characters.
+    pub fn clean(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for form in &self.forms {
+            if text.contains(form.as_str()) {
+                text = text.replace(form.as_str(), MARK);
+            }
+        }
+        let text = drop_url_queries(&text);
+        let mut shown = String::new();
+        let mut count = 0;
+        for c in text.chars() {
+            let c = if c.is_whitespace() { ' ' } else { c };
+            if c.is_control() || is_invisible(c) || (c == ' ' && shown.ends_with(' ')) {
+                continue;
+            }
+            if count == VENDOR_TEXT_MAX {
+                shown.push('…');
+                break;
+            }
+            shown.push(c);
+            count += 1;
+        }
+        shown.trim().to_owned()
+    }
+}
+
+/// Bidi controls, zero-width characters and the like: they can make a line read as another.
+fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Cuts `?...` off every URL: queries may carry secrets in forms we do not know.
+fn drop_url_queries(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let end = |from: usize| {
+            rest.get(from..)
+                .and_then(|tail| {
+                    tail.find(|c: char| {
+                        c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | ')')
+                    })
+                })
+                .map_or(rest.len(), |n| from + n)
+        };
+        let url_end = end(at);
+        let url = rest.get(..url_end).unwrap_or_default();
+        match url.get(at..).and_then(|tail| tail.find(['?', '#'])) {
+            Some(n) => {
+                kept.push_str(url.get(..=at + n).unwrap_or_default());
+                kept.push('…');
+            }
+            None => kept.push_str(url),
+        }
+        rest = rest.get(url_end..).unwrap_or_default();
+    }
+    kept.push_str(rest);
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn removes_secrets_in_every_form() {
+        let redactor = Redactor::new([&Secret::new("s3cret/+ \"é")]);
+        for form in [
+            "s3cret/+ \"é",
+            "s3cret%2F%2B%20%22%C3%A9",
+            "s3cret%2F%2B+%22%C3%A9",
+            &STANDARD.encode("s3cret/+ \"é"),
+            &URL_SAFE_NO_PAD.encode("s3cret/+ \"é"),
+            r#"s3cret/+ \"é"#,
+            r#"s3cret\/+ \"é"#,
+        ] {
+            let shown = redactor.clean(&format!("bad secret {form}!"));
+            assert_eq!(shown, "bad secret [redacted]!", "{form}");
+        }
+    }
+
+    #[test]
+    fn removes_what_could_fool_a_reader() {
+        let redactor = Redactor::default();
+        assert_eq!(
+            redactor.clean("a\u{202e}b\u{7}c\r\nd\u{1b}[31m"),
+            "abc d[31m"
+        );
+        assert_eq!(redactor.clean(&"é".repeat(400)).chars().count(), 301);
+        assert_eq!(
+            redactor.clean("see https://v.example/x?code=1&t=2 and http://w.example/y now"),
+            "see https://v.example/x?… and http://w.example/y now"
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_secret_never_survives(
+            secret in "[ -~é]{8,40}", before in ".{0,20}", after in ".{0,20}"
+        ) {
+            let redactor = Redactor::new([&Secret::new(secret.clone())]);
+            proptest::prop_assume!(!before.contains(&secret) && !after.contains(&secret));
+            let shown = redactor.clean(&format!("{before}{secret}{after}"));
+            proptest::prop_assert!(!shown.contains(&secret));
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! A token that is held, with its answers prepared.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use crate::base::{Issued, Now, Secret, Timestamp};
+
+/// A published token. Immutable; whether it is still good depends only on the clocks.
+#[derive(Debug)]
+pub struct Held {
+    token: Secret,
+    token_type: String,
+    fingerprint: [u8; 32],
+    sent_at: Now,
+    lifetime: Option<Duration>,
+    /// The JSON answer before and after `"expires_in"`, serialised once.
+    head: Secret,
+    tail: Secret,
+    api: ApiCall,
+}
+
+/// What an API call needs. Values are finished text: they hold the token, so they are secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ApiCall {
+    pub base_url: Option<String>,
+    /// Names as the operator wrote them.
+    pub headers: Vec<(String, Secret)>,
+    pub query: Vec<(String, Secret)>,
+}
+
+impl ApiCall {
+    pub fn authorization(&self) -> Option<&Secret> {
+        let found = self
+            .headers
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+        found.map(|(_, value)| value)
+    }
+}
+
+impl Held {
+    pub fn new(issued: Issued, api: ApiCall) -> Self {
+        let Issued {
+            access_token,
+            token_type,
+            scope,
+            members,
+            sent_at,
+            lifetime,
+            secret_in_use: _,
+        } = issued;
+        let expires_at = lifetime.map(|lifetime| sent_at.wall.plus(lifetime));
+        let fingerprint = Sha256::digest(access_token.expose().as_bytes()).into();
+        let head = format!(
+            "{{\"access_token\":{},\"token_type\":{}",
+            json_string(access_token.expose()),
+            json_string(&token_type)
+        );
+        let tail = tail(expires_at, scope.as_deref(), &members);
+        Self {
+            token: access_token,
+            token_type,
+            fingerprint,
+            sent_at,
+            lifetime,
+            head: Secret::new(head),
+            tail: Secret::new(tail),
+            api,
+        }
+    }
+
+    pub fn token(&self) -> &Secret {
+        &self.token
+    }
+
+    pub fn token_type(&self) -> &str {
+        &self.token_type
+    }
+
+    /// sha256 of the token.
+    pub fn fingerprint(&self) -> &[u8; 32] {
+        &self.fingerprint
+    }
+
+    /// The first 12 hex digits of the fingerprint: safe to show.
+    pub fn short_fingerprint(&self) -> String {
+        self.fingerprint
+            .iter()
+            .take(6)
+            .fold(String::new(), |mut text, byte| {
+                // Writing to a string cannot fail.
+                let _infallible = write!(text, "{byte:02x}");
+                text
+            })
+    }
+
+    pub fn api(&self) -> &ApiCall {
+        &self.api
+    }
+
+    pub fn sent_at(&self) -> Now {
+        self.sent_at
+    }
+
+    /// The lifetime as issued; `None`: no expiry.
+    pub fn lifetime(&self) -> Option<Duration> {
+        self.lifetime
+    }
+
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        self.lifetime
+            .map(|lifetime| self.sent_at.wall.plus(lifetime))
+    }
+
+    /// Time left, by whichever clock says less; `None`: no expiry.
+    pub fn left(&self, now: Now) -> Option<Duration> {
+        self.lifetime
+            .map(|lifetime| lifetime.saturating_sub(now.elapsed_since(self.sent_at)))
+    }
+
+    pub fn is_expired(&self, now: Now) -> bool {
+        self.left(now).is_some_and(|left| left.is_zero())
+    }
+
+    /// The token answer (RFC 6749 section 5.1) as JSON at `now`.
+    pub fn json(&self, now: Now) -> Secret {
+        let (head, tail) = (self.head.expose(), self.tail.expose());
+        let mut body = String::with_capacity(head.len() + tail.len() + 36);
+        body.push_str(head);
+        if let Some(left) = self.left(now) {
+            let _infallible = write!(body, ",\"expires_in\":{}", left.as_secs());
+        }
+        body.push_str(tail);
+        Secret::new(body)
+    }
+}
+
+fn tail(
+    expires_at: Option<Timestamp>,
+    scope: Option<&str>,
+    members: &Map<String, Value>,
+) -> String {
+    let mut tail = String::new();
+    let ours = ["access_token", "token_type", "expires_in", "expires_at"];
+    let mut member = |name: &str, value: &str| {
+        let _infallible = write!(tail, ",{}:{value}", json_string(name));
+    };
+    if let Some(expires_at) = expires_at {
+        member("expires_at", &json_string(&expires_at.to_rfc3339()));
+    }
+    if let Some(scope) = scope {
+        member("scope", &json_string(scope));
+    }
+    for (name, value) in members {
+        if !ours.contains(&name.as_str()) && !(name == "scope" && scope.is_some()) {
+            member(name, &value.to_string());
+        }
+    }
+    tail.push('}');
+    tail
+}
+
+fn json_string(text: &str) -> String {
+    Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Mono;
+    use serde_json::json;
+
+    fn issued(lifetime: Option<u64>, members: &Value) -> Issued {
+        Issued {
+            access_token: Secret::new("tok\"1"),
+            token_type: "Bearer".into(),
+            scope: Some("a b".into()),
+            members: members.as_object().unwrap().clone(),
+            sent_at: at(0),
+            lifetime: lifetime.map(Duration::from_secs),
+            secret_in_use: None,
+        }
+    }
+
+    fn at(seconds: u64) -> Now {
+        Now {
+            wall: Timestamp::parse_rfc3339("2026-11-22T00:00:00Z")
+                .unwrap()
+                .plus(Duration::from_secs(seconds)),
+            mono: Mono::START.plus(Duration::from_secs(seconds)),
+        }
+    }
+
+    #[test]
+    fn the_answer_is_live_and_ours_win() {
+        let members = json!({"rest_url": "https://x/", "expires_in": "9", "access_token": "no",
+            "scope": "c", "n": 1});
+        let held = Held::new(issued(Some(3600), &members), ApiCall::default());
+        let answer: Value = serde_json::from_str(held.json(at(10)).expose()).unwrap();
+        assert_eq!(
+            answer,
+            json!({"access_token": "tok\"1", "token_type": "Bearer", "expires_in": 3590,
+                "expires_at": "2026-11-22T01:00:00Z", "scope": "a b", "rest_url": "https://x/", "n": 1})
+        );
+    }
+
+    #[test]
+    fn without_expiry_there_is_no_expiry_member() {
+        let members = json!({"expires_at": "soon"});
+        let held = Held::new(issued(None, &members), ApiCall::default());
+        let answer: Value = serde_json::from_str(held.json(at(10)).expose()).unwrap();
+        assert_eq!(
+            answer,
+            json!({"access_token": "tok\"1", "token_type": "Bearer", "scope": "a b"})
+        );
+        assert!(!held.is_expired(at(u64::from(u32::MAX))));
+    }
+
+    #[test]
+    fn debug_shows_neither_token_nor_answer() {
+        let held = Held::new(
+            issued(Some(5), &json!({"private": "m3mber"})),
+            ApiCall::default(),
+        );
+        let shown = format!("{held:?}");
+        assert!(
+            !shown.contains("tok") || !shown.contains("m3mber"),
+            "{shown}"
+        );
+        assert!(!shown.contains("\"1"), "{shown}");
+        assert_eq!(held.short_fingerprint().len(), 12);
+    }
+}

@@ -1,0 +1,57 @@
+//! What is known about one integration, published by its worker and read by everyone else.
+//!
+//! The worker holds the [`Board`], the only writer; readers hold [`Reader`]s, which see the latest
+//! [`Snapshot`] and can *nudge*. Must not know how tokens are obtained. Invariant: an invalid
+//! answer is never published as `held`, and no failure takes a held token away.
+
+mod bell;
+mod held;
+mod reader;
+mod state;
+
+pub use bell::{Nudge, Nudges};
+pub use held::{ApiCall, Held};
+pub use reader::{Denied, MinTtl, Reader, Refreshed, Rejected, Want};
+pub use state::{Doing, Snapshot, State};
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use bell::Bell;
+
+/// The writer's end.
+#[derive(Debug)]
+pub struct Board {
+    latest: watch::Sender<Arc<Snapshot>>,
+    bell: Arc<Bell>,
+}
+
+/// A board and its reader. `asks_only_at_expiry` is `reissue = "same"`: a caller who wants more
+/// time left than there is then waits for the expiry instead of nudging.
+pub fn board(first: Snapshot, asks_only_at_expiry: bool) -> (Board, Reader) {
+    let (latest, receiver) = watch::channel(Arc::new(first));
+    let bell = Arc::new(Bell::default());
+    let reader = Reader::new(receiver, Arc::clone(&bell), asks_only_at_expiry);
+    (Board { latest, bell }, reader)
+}
+
+impl Board {
+    pub fn publish(&self, snapshot: Snapshot) {
+        self.latest.send_replace(Arc::new(snapshot));
+    }
+
+    pub fn latest(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.latest.borrow())
+    }
+
+    /// Waits for the next nudge; nudges that came meanwhile are taken together.
+    pub async fn nudged(&self) -> Nudges {
+        self.bell.rung().await
+    }
+
+    /// Whether anybody asked for the token since the last call.
+    pub fn take_used(&self) -> bool {
+        self.bell.take_used()
+    }
+}

@@ -1,0 +1,290 @@
+//! Reading: the latest token if it is good, or a bounded wait for one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+
+use super::bell::{Bell, Nudge};
+use super::held::Held;
+use super::state::{Doing, Snapshot};
+use crate::base::{Clock, Failure, Now};
+
+/// How much time a caller wants left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MinTtl {
+    /// `server.min_ttl`: capped at a tenth of the lifetime.
+    Default(Duration),
+    /// Asked for in the request: more than nine tenths of the lifetime can never be met.
+    Asked(Duration),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Want {
+    pub min_ttl: MinTtl,
+    /// How long the caller waits at most.
+    pub wait: Duration,
+}
+
+/// Why a caller gets no token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Denied {
+    /// Nothing will change until someone acts.
+    Refused(Arc<Failure>),
+    /// No good token within the caller's wait; another try makes sense after `retry_after`.
+    NotYet {
+        failure: Option<Arc<Failure>>,
+        retry_after: Duration,
+    },
+    /// The asked `min_ttl` exceeds nine tenths of this lifetime.
+    Unattainable { lifetime: Duration },
+    /// The worker is gone: the integration was removed or the broker is stopping.
+    Gone,
+}
+
+/// What a caller of `POST /refresh` says about the token it holds: its sha256.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rejected([u8; 32]);
+
+impl Rejected {
+    /// From the token itself, or from its sha256 in 64 hex digits.
+    pub fn parse(text: &str) -> Self {
+        Self(hex32(text).unwrap_or_else(|| Sha256::digest(text.as_bytes()).into()))
+    }
+
+    fn names(self, held: &Held) -> bool {
+        // A token could itself look like 64 hex digits.
+        let as_text = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        let digest: [u8; 32] = Sha256::digest(
+            as_text
+                .filter_map(|nibble| char::from_digit(u32::from(nibble), 16))
+                .collect::<String>()
+                .as_bytes(),
+        )
+        .into();
+        self.0 == *held.fingerprint() || digest == *held.fingerprint()
+    }
+}
+
+fn hex32(text: &str) -> Option<[u8; 32]> {
+    if text.len() != 64 {
+        return None;
+    }
+    let mut bytes = [0; 32];
+    let mut digits = text.chars().map(|c| c.to_digit(16));
+    for byte in &mut bytes {
+        let (high, low) = (digits.next()??, digits.next()??);
+        *byte = u8::try_from(high * 16 + low).ok()?;
+    }
+    Some(bytes)
+}
+
+/// The answer to a forced refresh.
+#[derive(Debug, Clone)]
+pub struct Refreshed {
+    pub held: Arc<Held>,
+    /// Set where no exchange was made for this request: time until the next forced one.
+    pub retry_after: Option<Duration>,
+}
+
+/// A reader of one integration; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    latest: watch::Receiver<Arc<Snapshot>>,
+    bell: Arc<Bell>,
+    asks_only_at_expiry: bool,
+}
+
+/// What one look at a snapshot says.
+enum Look {
+    Good(Arc<Held>),
+    Denied(Denied),
+    /// Wait; `until` is how long the next change takes at least, where that is known.
+    Wait {
+        nudge: Option<Nudge>,
+        until: Option<Duration>,
+    },
+}
+
+impl Reader {
+    pub(super) fn new(
+        latest: watch::Receiver<Arc<Snapshot>>,
+        bell: Arc<Bell>,
+        asks_only_at_expiry: bool,
+    ) -> Self {
+        Self {
+            latest,
+            bell,
+            asks_only_at_expiry,
+        }
+    }
+
+    pub fn get(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.latest.borrow())
+    }
+
+    pub fn nudge(&self, nudge: Nudge) {
+        self.bell.ring(nudge);
+    }
+
+    /// The held token if it is good now: the path of almost every request, without waiting.
+    pub fn good(&self, now: Now, min_ttl: MinTtl) -> Option<Arc<Held>> {
+        self.bell.mark_used();
+        let snapshot = self.latest.borrow();
+        let held = snapshot.valid(now)?;
+        matches!(enough(held, now, min_ttl), Ok(true)).then(|| Arc::clone(held))
+    }
+
+    /// A good token, waiting for the worker if need be.
+    pub async fn token(&self, clock: &dyn Clock, want: Want) -> Result<Arc<Held>, Denied> {
+        if let Some(held) = self.good(clock.now(), want.min_ttl) {
+            return Ok(held);
+        }
+        let deadline = Instant::now() + want.wait;
+        let mut latest = self.latest.clone();
+        loop {
+            let snapshot = Arc::clone(&latest.borrow_and_update());
+            let now = clock.now();
+            let patience = deadline.saturating_duration_since(Instant::now());
+            let until = match self.look(&snapshot, now, want.min_ttl) {
+                Look::Good(held) => return Ok(held),
+                Look::Denied(denied) => return Err(denied),
+                Look::Wait { nudge, until } => {
+                    if let Some(nudge) = nudge {
+                        self.bell.ring(nudge);
+                    }
+                    until
+                }
+            };
+            let not_yet = || Denied::NotYet {
+                failure: snapshot.failure.clone(),
+                retry_after: until.unwrap_or_default(),
+            };
+            if patience.is_zero() || until.is_some_and(|until| until > patience) {
+                return Err(not_yet());
+            }
+            match timeout_at(deadline, latest.changed()).await {
+                Err(_elapsed) => return Err(not_yet()),
+                Ok(Err(_closed)) => return Err(Denied::Gone),
+                Ok(Ok(())) => {}
+            }
+        }
+    }
+
+    fn look(&self, snapshot: &Snapshot, now: Now, min_ttl: MinTtl) -> Look {
+        let mut nudge = Nudge::Missing;
+        let mut until = snapshot.until_next_attempt(now);
+        if let Some(held) = snapshot.valid(now) {
+            match enough(held, now, min_ttl) {
+                Ok(true) => return Look::Good(Arc::clone(held)),
+                Ok(false) => {}
+                Err(denied) => return Look::Denied(denied),
+            }
+            nudge = Nudge::Short;
+            if snapshot.doing == Doing::Idle {
+                let left = if self.asks_only_at_expiry {
+                    held.left(now)
+                } else {
+                    None
+                };
+                until = left.or(Some(snapshot.forced_from.since(now.mono)));
+            }
+        }
+        match (&snapshot.failure, snapshot.doing) {
+            (Some(failure), Doing::Refused) => Look::Denied(Denied::Refused(Arc::clone(failure))),
+            (_, Doing::Idle) => Look::Wait {
+                nudge: Some(nudge),
+                until,
+            },
+            _ => Look::Wait { nudge: None, until },
+        }
+    }
+
+    /// A new token now, where the rules allow asking; see `POST /refresh` in the design.
+    pub async fn refresh(
+        &self,
+        clock: &dyn Clock,
+        want: Want,
+        rejected: Option<Rejected>,
+    ) -> Result<Refreshed, Denied> {
+        let mut latest = self.latest.clone();
+        let first = Arc::clone(&latest.borrow_and_update());
+        let now = clock.now();
+        let named = |snapshot: &Snapshot, now: Now| {
+            snapshot
+                .valid(now)
+                .is_some_and(|held| rejected.is_some_and(|bad| bad.names(held)))
+        };
+        let replaced = rejected.is_some() && first.valid(now).is_some() && !named(&first, now);
+        let spacing = first.forced_from.since(now.mono);
+        let may_ask = first.doing == Doing::Idle && spacing.is_zero();
+        if replaced || !may_ask {
+            let wait = if replaced {
+                Some(spacing).filter(|_| !may_ask)
+            } else {
+                Some(spacing)
+            };
+            let held = self.token(clock, want).await?;
+            return Ok(Refreshed {
+                held,
+                retry_after: wait.filter(|wait| !wait.is_zero()),
+            });
+        }
+        self.bell.ring(Nudge::Force);
+        let deadline = Instant::now() + want.wait;
+        while latest.borrow().finished == first.finished {
+            match timeout_at(deadline, latest.changed()).await {
+                Err(_elapsed) => break,
+                Ok(Err(_closed)) => return Err(Denied::Gone),
+                Ok(Ok(())) => {}
+            }
+        }
+        let last = Arc::clone(&latest.borrow());
+        // A token that the vendor's API refused is useless to its caller, whatever its expiry.
+        if named(&last, clock.now())
+            && let Some(failure) = &last.failure
+        {
+            return Err(if last.is_refused() {
+                Denied::Refused(Arc::clone(failure))
+            } else {
+                Denied::NotYet {
+                    failure: Some(Arc::clone(failure)),
+                    retry_after: last.until_next_attempt(clock.now()).unwrap_or_default(),
+                }
+            });
+        }
+        let patience = deadline.saturating_duration_since(Instant::now());
+        let held = self
+            .token(
+                clock,
+                Want {
+                    wait: patience,
+                    ..want
+                },
+            )
+            .await?;
+        Ok(Refreshed {
+            held,
+            retry_after: None,
+        })
+    }
+}
+
+/// Whether a token that is not expired has enough time left.
+fn enough(held: &Held, now: Now, min_ttl: MinTtl) -> Result<bool, Denied> {
+    let (Some(lifetime), Some(left)) = (held.lifetime(), held.left(now)) else {
+        return Ok(true);
+    };
+    match min_ttl {
+        MinTtl::Default(wanted) => Ok(left >= wanted.min(lifetime / 10)),
+        MinTtl::Asked(wanted) if wanted > lifetime.mul_f64(0.9) => {
+            Err(Denied::Unattainable { lifetime })
+        }
+        MinTtl::Asked(wanted) => Ok(left >= wanted),
+    }
+}
+
+#[cfg(test)]
+mod tests;

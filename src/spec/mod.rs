@@ -1,0 +1,76 @@
+//! What the operator asked for, already valid: pure data that cannot be wrong.
+//!
+//! Only `config::lower` makes these values; nothing here reads files, the environment or clocks,
+//! and no raw configuration value survives into it. Whatever two parts of the crate must agree on
+//! about a vendor is a field here, so that no vendor's name is needed in code.
+
+mod api;
+mod grant;
+mod provider;
+mod refresh;
+mod response;
+mod secret;
+mod server;
+mod template;
+mod url;
+
+pub use api::{Api, HostPattern};
+pub use grant::{
+    BasicEncoding, ClientAuth, Grant, Method, RequestFormat, StaticToken, TokenRequest,
+};
+pub use provider::{ErrorRule, Hint, Match, OutcomeClass, Vendor};
+pub use refresh::{Net, Proxy, RefreshPolicy, Reissue, When};
+pub use response::{Path, ResponseShape, Scalar, Unit};
+pub use secret::{SecretCandidate, SecretPolicy, SecretSource};
+pub use server::{Access, Admin, DEFAULT_LISTEN, Listen, Log, LogFormat, Server, Store};
+pub use template::{Piece, RequestValue, Template, TemplateError};
+pub use url::{Endpoint, EndpointError};
+
+use std::sync::Arc;
+
+use crate::base::IntegrationId;
+
+/// A whole configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spec {
+    pub server: Server,
+    pub admin: Option<Admin>,
+    pub log: Log,
+    pub access: Access,
+    pub secrets: SecretPolicy,
+    pub store: Store,
+    /// Sorted by name, each name once.
+    pub integrations: Vec<Arc<Integration>>,
+}
+
+/// One named set of credentials at one vendor.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Integration {
+    pub id: IntegrationId,
+    /// The provider file this came from, or the endpoint's host where everything was spelled out:
+    /// the label `provider` of metrics and status.
+    pub provider: Arc<str>,
+    /// Whether `/startupz` waits for it.
+    pub required: bool,
+    pub grant: Grant,
+    pub net: Arc<Net>,
+    pub refresh: RefreshPolicy,
+    pub response: Arc<ResponseShape>,
+    pub api: Arc<Api>,
+    /// Error rules and hints of the provider file.
+    pub vendor: Arc<Vendor>,
+}
+
+impl Integration {
+    /// What failures of this integration share at the vendor: endpoint host and port, and client.
+    /// `None` for grants that ask nobody.
+    pub fn quota_key(&self) -> Option<(String, String)> {
+        match &self.grant {
+            Grant::ClientCredentials(request) => Some((
+                request.endpoint.authority(),
+                request.client_id.clone().unwrap_or_default(),
+            )),
+            Grant::Static(_) => None,
+        }
+    }
+}
