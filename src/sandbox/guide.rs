@@ -1,0 +1,67 @@
+//! `GET /`: what this is and lines to paste, made from the table of vendors.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+use http::StatusCode;
+
+use super::reply::Reply;
+use super::vendor::VENDORS;
+
+pub(super) fn reply(address: SocketAddr) -> Reply {
+    Reply::text(StatusCode::OK, "text/plain; charset=utf-8", text(address))
+}
+
+fn text(address: SocketAddr) -> String {
+    let mut text = String::from(
+        "token-broker sandbox: emulated vendors. The credentials are made up; nothing here is real.\n",
+    );
+    for vendor in VENDORS {
+        let (name, base) = (vendor.name, format!("http://{address}/{}", vendor.name));
+        let mut headers = String::new();
+        for (header, value) in vendor.api_headers {
+            let _infallible = write!(headers, " -H '{header}: {value}'");
+        }
+        let _infallible = write!(
+            text,
+            "\n== {name}\n\
+             client_id      {id}\n\
+             client_secret  {secret}\n\
+             \n# a token\n\
+             curl {base}{token_path} --json '{{\"grant_type\": \"client_credentials\", \
+             \"client_id\": \"{id}\", \"client_secret\": \"{secret}\"}}'\n\
+             \n# try it\n\
+             curl {base}{api_path} -H \"Authorization: Bearer $TOKEN\"{headers}\n\
+             \n# what was asked so far\n\
+             curl http://{address}/control/{name}\n\
+             \n# lifetime of the tokens to come\n\
+             curl -X PUT http://{address}/control/{name}/lifetime --json '{{\"seconds\": 4}}'\n\
+             \n# trouble for the next three requests, and its end\n\
+             curl http://{address}/control/{name}/fault --json '{{\"kind\": \"hang\", \"times\": 3}}'\n\
+             curl -X DELETE http://{address}/control/{name}/fault\n",
+            id = vendor.client_id,
+            secret = vendor.client_secret,
+            token_path = vendor.token_path,
+            api_path = vendor.api_path,
+        );
+    }
+    text.push_str(FAULTS);
+    text
+}
+
+const FAULTS: &str = r#"
+== kinds of trouble
+{"kind": "status", "status": 503, "body": {"error": "x"}, "retry_after": 3}   body and retry_after may be left out
+{"kind": "delay", "seconds": 2}       the ordinary answer, late
+{"kind": "hang"}                      no answer
+{"kind": "reset"}                     connection reset; with "half_way": true in the middle of the answer
+{"kind": "garbage"}                   200, but no JSON
+{"kind": "throttle", "retry_after": 5}   the vendor's own 429
+{"kind": "refuse"}                    the vendor's own answer to wrong credentials
+{"kind": "drip", "seconds": 1}        a byte at a time
+{"kind": "redirect"}                  also with "location"
+{"kind": "html", "status": 200}       a page for people
+{"kind": "huge", "bytes": 268435456}  an answer that hardly ends
+{"kind": "revoke"}                    at once: the API side refuses every token issued so far
+Every kind but revoke takes "times": how many requests it lasts (left out: until it is deleted).
+"#;

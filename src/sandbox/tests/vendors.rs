@@ -1,0 +1,255 @@
+//! Each vendor's success and each of its error bodies.
+
+use serde_json::json;
+
+use super::*;
+
+/// The credentials with members replaced; null removes one.
+fn bent(name: &str, changes: &Value) -> Value {
+    let mut body = credentials(name);
+    let members = body.as_object_mut().unwrap();
+    for (name, value) in changes.as_object().unwrap() {
+        if value.is_null() {
+            members.remove(name);
+        } else {
+            members.insert(name.clone(), value.clone());
+        }
+    }
+    body
+}
+
+#[tokio::test]
+async fn marketing_cloud_issues_a_token_that_its_api_accepts() {
+    let sandbox = start().await;
+    let answer = sandbox.token(SFMC, &credentials(SFMC)).await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.head.contains("content-type: application/json"));
+    let body = answer.json();
+    assert_eq!(body["token_type"], "Bearer");
+    assert_eq!(body["expires_in"], 20);
+    assert_eq!(
+        body["scope"],
+        "email_read email_write email_send list_and_subscribers_read"
+    );
+    for member in ["rest_instance_url", "soap_instance_url"] {
+        let url = body[member].as_str().unwrap();
+        assert!(url.starts_with("https://mc") && url.ends_with(".marketingcloudapis.com/"));
+    }
+    let token = body["access_token"].as_str().unwrap();
+    assert_eq!(sandbox.call(SFMC, token).await.status, 200);
+    // A token of one vendor means nothing to the other.
+    assert_eq!(sandbox.call(LEARNING, token).await.status, 401);
+}
+
+#[tokio::test]
+async fn marketing_cloud_refuses() {
+    let sandbox = start().await;
+    for (changes, status, error) in [
+        (json!({"client_secret": "wrong"}), 401, "invalid_client"),
+        (json!({"client_id": "wrong"}), 401, "invalid_client"),
+        (json!({"client_secret": null}), 401, "invalid_client"),
+        (
+            json!({"grant_type": "authorization_code"}),
+            401,
+            "unauthorized_client",
+        ),
+        (
+            json!({"grant_type": "password"}),
+            400,
+            "unsupported_grant_type",
+        ),
+        (json!({"grant_type": null}), 400, "invalid_request"),
+        (json!({"account_id": "12x"}), 400, "invalid_request"),
+        (json!({"account_id": ""}), 400, "invalid_request"),
+        (json!({"scope": "everything"}), 400, "invalid_scope"),
+        (json!({"scope": 5}), 400, "invalid_request"),
+    ] {
+        let answer = sandbox.token(SFMC, &bent(SFMC, &changes)).await;
+        let body = answer.json();
+        assert_eq!(
+            (answer.status, &body["error"]),
+            (status, &json!(error)),
+            "{changes}"
+        );
+        assert_eq!(body["error_uri"], "https://developer.salesforce.com/docs");
+        assert!(body["error_description"].is_string());
+    }
+    let path = "/salesforce-marketing-cloud/v2/token";
+    let form = "content-type: application/x-www-form-urlencoded";
+    let answer = sandbox.send("POST", path, &[form], "grant_type=x").await;
+    assert_eq!(answer.status, 400);
+    let answer = sandbox
+        .token(SFMC, &bent(SFMC, &json!({"client_id": "x"})))
+        .await;
+    assert_eq!(
+        answer.json()["error_description"],
+        "Client authentication failed. Make sure that the client ID and client secret are valid \
+         and that the package is installed and enabled."
+    );
+    assert_eq!(sandbox.report(SFMC).await["tokens_issued"], 0);
+}
+
+#[tokio::test]
+async fn marketing_cloud_takes_account_ids_as_number_and_as_text() {
+    let sandbox = start().await;
+    for account in [json!(500_008_123), json!("500008123")] {
+        let body = bent(SFMC, &json!({"account_id": account}));
+        assert_eq!(sandbox.token(SFMC, &body).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn marketing_cloud_takes_an_empty_scope_at_its_word() {
+    let sandbox = start().await;
+    for (scope, status) in [(" ", 403), ("", 403), ("email_read", 200)] {
+        let body = bent(SFMC, &json!({"scope": scope}));
+        let answer = sandbox.token(SFMC, &body).await.json();
+        assert_eq!(answer["scope"], scope.trim());
+        let token = answer["access_token"].as_str().unwrap().to_owned();
+        assert_eq!(sandbox.call(SFMC, &token).await.status, status, "{scope:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_api_sides_refuse_unknown_tokens_in_the_vendors_words() {
+    let sandbox = start().await;
+    let answer = sandbox.call(SFMC, "nonsense").await;
+    assert_eq!(answer.status, 401);
+    assert_eq!(answer.json()["message"], "Not Authorized");
+    assert_eq!(answer.json()["errorcode"], 0);
+    let answer = sandbox.call(LEARNING, "nonsense").await;
+    assert_eq!(answer.status, 401);
+    assert_eq!(answer.json(), json!({"error": "invalid_token"}));
+    let answer = sandbox
+        .send("GET", "/360learning/api/v2/users", &[], "")
+        .await;
+    assert_eq!(answer.status, 401);
+}
+
+#[tokio::test]
+async fn learning_issues_with_a_lifetime_in_text() {
+    let sandbox = start().await;
+    let answer = sandbox.token(LEARNING, &credentials(LEARNING)).await;
+    assert_eq!(answer.status, 200);
+    let body = answer.json();
+    assert_eq!(body["expires_in"], "12");
+    assert_eq!(body.as_object().unwrap().len(), 3);
+    let token = body["access_token"].as_str().unwrap();
+    assert!(token.starts_with("eyJ"));
+    let users = sandbox.call(LEARNING, token).await;
+    assert_eq!(users.json()[0]["firstName"], "Ada");
+    let authorization = format!("authorization: Bearer {token}");
+    let path = "/360learning/api/v2/users";
+    let answer = sandbox.send("GET", path, &[&authorization], "").await;
+    assert_eq!(answer.status, 400, "without the version header");
+}
+
+#[tokio::test]
+async fn learning_refuses() {
+    let sandbox = start().await;
+    let user = "5f3c000000000000000000a1";
+    let company = "5f3c000000000000000000c0";
+    let other = "5f3c0000000000000000ffff";
+    for (changes, status, error) in [
+        (json!({"client_secret": "wrong"}), 401, "invalid_client"),
+        (json!({"client_id": "wrong"}), 401, "invalid_client"),
+        (json!({"scope": "x"}), 400, "invalid_request"),
+        (json!({"client_id": null}), 400, "invalid_request"),
+        (json!({"grant_type": 5}), 400, "invalid_request"),
+        (json!({"user_id": "short"}), 400, "invalid_request"),
+        (json!({"company_id": ""}), 400, "invalid_request"),
+        (json!({"user_id": other}), 400, "non_existing_user"),
+        (json!({"company_id": other}), 400, "non_existing_company"),
+        (
+            json!({"grant_type": "password"}),
+            400,
+            "unsupported_grant_type",
+        ),
+    ] {
+        let answer = sandbox.token(LEARNING, &bent(LEARNING, &changes)).await;
+        assert_eq!(
+            (answer.status, answer.json()),
+            (status, json!({ "error": error })),
+            "{changes}"
+        );
+    }
+    let good = bent(LEARNING, &json!({"user_id": user, "company_id": company}));
+    assert_eq!(sandbox.token(LEARNING, &good).await.status, 200);
+    let path = "/360learning/api/v2/oauth2/token";
+    let answer = sandbox.send("POST", path, &[JSON], "{not json").await;
+    assert_eq!(answer.json(), json!({"error": "invalid_request"}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_end_when_their_vendor_says_so() {
+    let sandbox = start().await;
+    for (name, accepted, dead) in [(LEARNING, 11_500, 1000), (SFMC, 21_500, 1500)] {
+        let answer = sandbox.token(name, &credentials(name)).await.json();
+        let token = answer["access_token"].as_str().unwrap();
+        tokio::time::advance(Duration::from_millis(accepted)).await;
+        assert_eq!(sandbox.call(name, token).await.status, 200, "{name}");
+        tokio::time::advance(Duration::from_millis(dead)).await;
+        assert_eq!(sandbox.call(name, token).await.status, 401, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn lifetimes_can_be_set() {
+    let sandbox = start().await;
+    for (name, seconds, stated) in [
+        (SFMC, 4_u64, json!(4)),
+        (SFMC, 315_359_999, json!(315_359_999)),
+        (LEARNING, 1, json!("1")),
+        (LEARNING, 0, json!("0")),
+        (LEARNING, 1_000_000_000_000, json!("1000000000000")),
+    ] {
+        let path = format!("/control/{name}/lifetime");
+        let body = json!({ "seconds": seconds }).to_string();
+        let answer = sandbox.send("PUT", &path, &[], &body).await;
+        assert_eq!(answer.json()["lifetime_seconds"], seconds);
+        let token = sandbox.token(name, &credentials(name)).await.json();
+        assert_eq!(token["expires_in"], stated);
+    }
+    for bad in [
+        "",
+        "[]",
+        "{}",
+        r#"{"seconds": -1}"#,
+        r#"{"seconds": "4"}"#,
+        r#"{"seconds": 4, "x": 1}"#,
+        r#"{"seconds": 1000000000001}"#,
+    ] {
+        let answer = sandbox
+            .send("PUT", "/control/360learning/lifetime", &[], bad)
+            .await;
+        assert_eq!(answer.status, 400, "{bad}");
+        assert!(answer.json()["sandbox_error"].is_string());
+    }
+}
+
+#[tokio::test]
+async fn the_report_counts_and_hides_secrets() {
+    let sandbox = start().await;
+    sandbox.token(SFMC, &credentials(SFMC)).await;
+    let wrong = json!({"client_id": "me", "client_secret": "canary-Zx9", "password": "canary-Zx9",
+        "scope": {"deep": "canary-Zx9"}, "grant_type": "client_credentials"});
+    let path = "/salesforce-marketing-cloud/v2/token";
+    let basic = "authorization: Basic canary-Zx9";
+    sandbox
+        .send("POST", path, &[JSON, basic], &wrong.to_string())
+        .await;
+    let report = sandbox.report(SFMC).await;
+    assert_eq!(report["requests"], 2);
+    assert_eq!(report["tokens_issued"], 1);
+    assert_eq!(report["tokens_accepted_now"], 1);
+    assert_eq!(report["refused"], 1);
+    assert_eq!(report["fault"], Value::Null);
+    let last = &report["last_request"];
+    assert_eq!(last["members"]["client_id"], "me");
+    assert_eq!(last["members"]["client_secret"], "[redacted]");
+    assert_eq!(last["authorization"], "[redacted]");
+    assert!(!report.to_string().contains("canary"), "{report}");
+    assert!(!report.to_string().contains(vendor(SFMC).client_secret));
+    let all = sandbox.send("GET", "/control", &[], "").await.json();
+    assert_eq!(all["vendors"].as_array().unwrap().len(), VENDORS.len());
+}
