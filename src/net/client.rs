@@ -227,9 +227,7 @@ impl Client {
 impl Inner {
     fn plain(&self) -> Result<reqwest::Client, Error> {
         let made = self.plain.get_or_init(|| {
-            let builder = settings(self.connect_timeout)
-                .tls_certs_only([])
-                .no_proxy();
+            let builder = settings(self.connect_timeout).tls_certs_only([]).no_proxy();
             built(builder)
         });
         made.clone()

@@ -6,6 +6,8 @@
 
 mod client;
 mod error;
+#[cfg(test)]
+pub(crate) mod peer;
 mod resolver;
 mod roots;
 mod times;
