@@ -1,1 +1,17 @@
-//! net
+//! How vendors are reached: the only place where HTTP clients are made.
+//!
+//! Must not know what is asked or what an answer means. Invariants: no redirect is followed, no
+//! cookie kept, no connection reused, no answer read beyond [`BODY_MAX`], and no error shows a
+//! URL's query or a header.
+
+mod client;
+mod error;
+#[cfg(test)]
+pub(crate) mod peer;
+mod resolver;
+mod roots;
+mod times;
+
+pub use client::{BODY_MAX, Client, ClientError, Clients, Request, Response};
+pub use error::{Error, ErrorKind};
+pub use times::{answer_date, retry_after};

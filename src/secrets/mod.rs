@@ -1,1 +1,46 @@
-//! secrets
+//! Secrets that live outside the configuration: files, polled, and the output of commands.
+//!
+//! Owns reading and caching; must not know what a secret is for. Invariants: a value that was read
+//! once is never lost to a later failure, no value and no output of a command reaches the log, and
+//! no file is read on the serving thread.
+
+mod command;
+mod file;
+mod handle;
+mod vault;
+
+pub use handle::{Handle, Unavailable};
+pub use vault::Vault;
+
+/// The longest secret.
+const MAX_BYTES: usize = 64 * 1024;
+
+/// Why a source has no usable value; shown to people, so it holds nothing of the value.
+type Reason = String;
+
+/// The secret in what a file or a command gave: UTF-8, without its trailing newline, not empty.
+fn secret_in(bytes: Vec<u8>) -> Result<crate::base::Secret, Reason> {
+    if bytes.len() > MAX_BYTES {
+        return Err("is larger than 64 KiB".to_owned());
+    }
+    let mut text = match String::from_utf8(bytes) {
+        Ok(text) => zeroize::Zeroizing::new(text),
+        Err(error) => {
+            drop(zeroize::Zeroizing::new(error.into_bytes()));
+            return Err("is not UTF-8 text".to_owned());
+        }
+    };
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    if text.is_empty() {
+        return Err("is empty".to_owned());
+    }
+    Ok(crate::base::Secret::new(std::mem::take(&mut *text)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,129 @@
+use super::*;
+use crate::base::Secret;
+use crate::net::peer::{Act, Peer};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn get(url: &str) -> Request {
+    Request {
+        method: Method::GET,
+        url: Url::parse(url).unwrap(),
+        headers: HeaderMap::new(),
+        body: Zeroizing::default(),
+    }
+}
+
+async fn ask(url: &str) -> Result<Response, Error> {
+    let client = Clients::new().get(&Net::default(), SECOND, true).unwrap();
+    client.send(get(url)).await
+}
+
+#[test]
+fn equal_settings_share_one_client() {
+    let clients = Clients::new();
+    let proxied = Net {
+        proxy: Some(Proxy {
+            url: Secret::new("http://user:canary@proxy.example:3128"),
+            no_proxy: Some("localhost".to_owned()),
+        }),
+        ..Net::default()
+    };
+    let plain = clients.get(&Net::default(), SECOND, false).unwrap();
+    let same = clients.get(&Net::default(), SECOND, false).unwrap();
+    let other = clients.get(&proxied, SECOND, false).unwrap();
+    let loopback = clients.get(&proxied, SECOND, true).unwrap();
+    assert!(plain.is_same(&same) && !plain.is_same(&other));
+    assert!(plain.is_same(&loopback), "no proxy for loopback");
+    assert!(!format!("{clients:?} {other:?}").contains("canary"));
+}
+
+#[test]
+fn bad_settings_say_what_is_wrong_and_leak_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ca.pem");
+    let net = Net {
+        ca_file: Some(path.clone()),
+        ..Net::default()
+    };
+    let error = || Clients::new().get(&net, SECOND, false).unwrap_err();
+    assert!(matches!(error(), ClientError::Unreadable { .. }));
+    std::fs::write(&path, "nothing here").unwrap();
+    assert!(matches!(error(), ClientError::NoCertificates { .. }));
+    let net = Net {
+        proxy: Some(Proxy {
+            url: Secret::new("canary"),
+            no_proxy: None,
+        }),
+        ..Net::default()
+    };
+    let error = Clients::new().get(&net, SECOND, false).unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("canary"));
+}
+
+#[tokio::test]
+async fn errors_are_sorted_and_show_no_query() {
+    // A port nobody listens on: one that was just given back.
+    let closed = {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap()
+    };
+    let refused = ask(&format!("http://{closed}/?key=canary"))
+        .await
+        .unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Connect);
+    assert_eq!(refused.to_string(), "connection refused");
+
+    for (act, kind) in [
+        (
+            Act::Say(b"not http at all\r\n\r\n".to_vec()),
+            ErrorKind::Reset,
+        ),
+        (Act::Say(Vec::new()), ErrorKind::Reset),
+        (
+            Act::Say(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{".to_vec()),
+            ErrorKind::Reset,
+        ),
+        (
+            Act::Reset(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{".to_vec()),
+            ErrorKind::Reset,
+        ),
+        (
+            Act::with(200, &[], &vec![b' '; BODY_MAX + 1]),
+            ErrorKind::TooLarge,
+        ),
+    ] {
+        let peer = Peer::start(vec![act.clone()]).await;
+        let error = ask(&format!("{}?key=canary", peer.url()))
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind, kind, "{error}");
+        assert!(!format!("{error:?}").contains("canary"));
+    }
+}
+
+#[tokio::test]
+async fn tls_trouble_is_named() {
+    let peer = Peer::start(vec![Act::Say(b"HTTP/1.1 400 Bad\r\n\r\n".to_vec())]).await;
+    let url = format!("https://{}/", peer.address);
+    assert_eq!(ask(&url).await.unwrap_err().kind, ErrorKind::Tls);
+}
+
+#[tokio::test]
+async fn redirects_are_not_followed_and_the_user_agent_is_ours() {
+    let peer = Peer::start(vec![Act::with(302, &[("Location", "/elsewhere")], b"")]).await;
+    let answer = ask(&peer.url()).await.unwrap();
+    assert_eq!(answer.status, 302);
+    let requests = peer.requests();
+    assert_eq!(requests.len(), 1);
+    assert!(requests[0].contains(USER_AGENT), "{requests:?}");
+    assert!(!requests[0].to_lowercase().contains("referer"));
+}
+
+#[tokio::test]
+async fn every_request_has_a_connection_of_its_own_and_bodies_end_where_they_should() {
+    let peer = Peer::start(vec![Act::with(200, &[], &vec![b'x'; BODY_MAX])]).await;
+    for _ in 0..2 {
+        assert_eq!(ask(&peer.url()).await.unwrap().body.len(), BODY_MAX);
+    }
+    assert_eq!(peer.requests().len(), 2);
+}

@@ -1,0 +1,115 @@
+//! Why no answer came, in classes and plain words. Holds no URL, no header and no body.
+
+use std::error::Error as StdError;
+use std::io;
+
+use super::resolver::DnsError;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    Timeout,
+    Connect,
+    Dns,
+    Tls,
+    /// The connection broke or the peer does not speak HTTP.
+    Reset,
+    /// More than [`super::BODY_MAX`] bytes.
+    TooLarge,
+}
+
+impl ErrorKind {
+    /// As hints and error rules name it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Connect => "connect",
+            Self::Dns => "dns",
+            Self::Tls => "tls",
+            Self::Reset => "reset",
+            Self::TooLarge => "too_large",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Error {
+    pub kind: ErrorKind,
+    /// A few lower-case words: `connection refused`.
+    pub reason: String,
+}
+
+impl Error {
+    pub(super) fn new(kind: ErrorKind, reason: impl Into<String>) -> Self {
+        Self {
+            kind,
+            reason: reason.into(),
+        }
+    }
+
+    /// Finds the cause in the chain; the outer layers are left out since they print URLs.
+    pub(super) fn classify(error: &reqwest::Error) -> Self {
+        let mut cause: Option<&(dyn StdError + 'static)> = error.source();
+        let mut innermost = None;
+        while let Some(inner) = cause {
+            if let Some(found) = known(inner) {
+                return found;
+            }
+            innermost = Some(inner);
+            // An io error answers `source()` with what lies under its own inner error.
+            let wrapped = inner
+                .downcast_ref::<io::Error>()
+                .and_then(|error| error.get_ref());
+            cause = match wrapped {
+                Some(wrapped) => Some(wrapped),
+                None => inner.source(),
+            };
+        }
+        let kind = match error {
+            _ if error.is_timeout() => ErrorKind::Timeout,
+            _ if error.is_dns() => ErrorKind::Dns,
+            _ if error.is_connect() => ErrorKind::Connect,
+            _ => ErrorKind::Reset,
+        };
+        match (kind, innermost) {
+            (ErrorKind::Timeout, _) if error.is_connect() => {
+                Self::new(kind, "no connection in time")
+            }
+            (ErrorKind::Timeout, _) => Self::new(kind, "no answer in time"),
+            (_, Some(inner)) => Self::new(kind, inner.to_string()),
+            (_, None) => Self::new(kind, "the request could not be sent"),
+        }
+    }
+}
+
+fn known(error: &(dyn StdError + 'static)) -> Option<Error> {
+    if let Some(dns) = error.downcast_ref::<DnsError>() {
+        return Some(Error::new(ErrorKind::Dns, dns.to_string()));
+    }
+    if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+        return Some(Error::new(ErrorKind::Tls, tls.to_string()));
+    }
+    if let Some(http) = error.downcast_ref::<hyper::Error>()
+        && http.is_incomplete_message()
+    {
+        return Some(Error::new(
+            ErrorKind::Reset,
+            "the connection was closed before the answer was complete",
+        ));
+    }
+    let kind = error.downcast_ref::<io::Error>()?.kind();
+    let (kind, reason) = match kind {
+        io::ErrorKind::ConnectionRefused => (ErrorKind::Connect, "connection refused"),
+        io::ErrorKind::HostUnreachable => (ErrorKind::Connect, "no route to the host"),
+        io::ErrorKind::NetworkUnreachable => (ErrorKind::Connect, "the network is unreachable"),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+            (ErrorKind::Reset, "connection reset")
+        }
+        io::ErrorKind::UnexpectedEof => (
+            ErrorKind::Reset,
+            "the connection was closed before the answer was complete",
+        ),
+        _ => return None,
+    };
+    Some(Error::new(kind, reason))
+}

@@ -1,0 +1,205 @@
+//! One source of one secret, shared by all who name it.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::Reason;
+use super::command::{self, Surroundings};
+use super::file::{self, Look, Stamp};
+use crate::base::{Clock, Mono, Secret};
+
+/// A command is not run more often than this, whatever it gave.
+const COMMAND_SPACING: Duration = Duration::from_secs(30);
+/// Warnings in a row about one source before they go to debug level.
+const WARNINGS: u32 = 3;
+
+/// There is no value, and there has been none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unavailable(pub String);
+
+pub struct Handle {
+    kind: Kind,
+    state: Mutex<State>,
+    /// One look at a time: those who come meanwhile wait for its result.
+    looking: tokio::sync::Mutex<()>,
+}
+
+enum Kind {
+    Value(Secret),
+    File(PathBuf, Arc<dyn Clock>),
+    Command(Vec<String>, Arc<Surroundings>, Arc<dyn Clock>),
+}
+
+#[derive(Default)]
+struct State {
+    value: Option<Secret>,
+    stamp: Option<Stamp>,
+    /// A vendor refused the value: a command may give a better one.
+    stale: bool,
+    ran_at: Option<Mono>,
+    problem: Option<Reason>,
+    failures: u32,
+    listeners: Vec<Weak<watch::Sender<u64>>>,
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Handle({})", self.name())
+    }
+}
+
+impl Handle {
+    fn of(kind: Kind) -> Arc<Self> {
+        Arc::new(Self {
+            kind,
+            state: Mutex::default(),
+            looking: tokio::sync::Mutex::default(),
+        })
+    }
+
+    pub(super) fn value(secret: Secret) -> Arc<Self> {
+        Self::of(Kind::Value(secret))
+    }
+
+    pub(super) fn file(path: PathBuf, clock: Arc<dyn Clock>) -> Arc<Self> {
+        Self::of(Kind::File(path, clock))
+    }
+
+    pub(super) fn command(
+        argv: Vec<String>,
+        around: Arc<Surroundings>,
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Self> {
+        Self::of(Kind::Command(argv, around, clock))
+    }
+
+    /// What the configuration names; arguments are left out, as they may hold secrets.
+    fn name(&self) -> String {
+        match &self.kind {
+            Kind::Value(_) => "the value in the configuration".to_owned(),
+            Kind::File(path, _) => format!("file {}", path.display()),
+            Kind::Command(argv, _, _) => {
+                format!("command {}", argv.first().map_or("", String::as_str))
+            }
+        }
+    }
+
+    /// The latest value. A file is looked at first, so that a swapped secret is used at once.
+    pub async fn read(&self) -> Result<Secret, Unavailable> {
+        if let Kind::Value(secret) = &self.kind {
+            return Ok(secret.clone());
+        }
+        self.look().await;
+        let state = self.state();
+        state.value.clone().ok_or_else(|| {
+            let problem = state.problem.as_deref().unwrap_or("has not been read yet");
+            Unavailable(format!("{} {problem}", self.name()))
+        })
+    }
+
+    /// A vendor refused this value: a command is run again at the next read, at most every 30 s.
+    pub fn refused(&self) {
+        self.state().stale = true;
+    }
+
+    /// Counts `listener` up whenever there is a new value, as long as somebody else keeps it.
+    pub fn notify(&self, listener: &Arc<watch::Sender<u64>>) {
+        if !matches!(self.kind, Kind::Value(_)) {
+            let mut state = self.state();
+            state.listeners.retain(|known| known.strong_count() > 0);
+            state.listeners.push(Arc::downgrade(listener));
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks for a new value, if it is time to; keeps the old one when there is trouble.
+    pub(super) async fn look(&self) {
+        let _one_at_a_time = self.looking.lock().await;
+        match &self.kind {
+            Kind::Value(_) => {}
+            Kind::File(path, clock) => {
+                let (path, seen, now) = (path.clone(), self.state().stamp, clock.now().wall);
+                let looked = tokio::task::spawn_blocking(move || file::look(&path, seen, now));
+                match looked.await {
+                    Ok(Ok(Look::Unchanged)) => self.recovered(),
+                    Ok(Ok(Look::Read(secret, stamp))) => self.found(secret, stamp),
+                    Ok(Err(reason)) => self.failed(reason),
+                    Err(error) => self.failed(format!("cannot be read: {error}")),
+                }
+            }
+            Kind::Command(argv, around, clock) => {
+                let now = clock.now().mono;
+                if !self.may_run(now) {
+                    return;
+                }
+                match command::run(argv, around).await {
+                    Ok(secret) => self.found(secret, None),
+                    Err(reason) => self.failed(reason),
+                }
+            }
+        }
+    }
+
+    fn may_run(&self, now: Mono) -> bool {
+        let mut state = self.state();
+        let wanted = state.stale || state.value.is_none();
+        let spaced = state
+            .ran_at
+            .is_none_or(|ran_at| now.since(ran_at) >= COMMAND_SPACING);
+        if wanted && spaced {
+            state.ran_at = Some(now);
+        }
+        wanted && spaced
+    }
+
+    fn found(&self, secret: Secret, stamp: Option<Stamp>) {
+        self.recovered();
+        let mut state = self.state();
+        state.stamp = stamp;
+        state.stale = false;
+        if state.value.as_ref() == Some(&secret) {
+            return;
+        }
+        let is_first = state.value.replace(secret).is_none();
+        if !is_first {
+            tracing::info!(secret.source = %self.name(), "a secret has a new value");
+        }
+        for listener in state.listeners.iter().filter_map(Weak::upgrade) {
+            listener.send_modify(|count| *count = count.wrapping_add(1));
+        }
+    }
+
+    fn recovered(&self) {
+        let mut state = self.state();
+        state.problem = None;
+        if std::mem::take(&mut state.failures) > 0 {
+            tracing::info!(secret.source = %self.name(), "a secret can be read again");
+        }
+    }
+
+    fn failed(&self, reason: Reason) {
+        let mut state = self.state();
+        let name = self.name();
+        let kept = match state.value {
+            Some(_) => "the value before is kept",
+            None => "there is no value yet",
+        };
+        // So that the content is read again even if the file comes back as it was.
+        state.stamp = None;
+        state.failures = state.failures.saturating_add(1);
+        if state.failures <= WARNINGS {
+            tracing::warn!(secret.source = %name, "{name} {reason}: {kept}");
+        } else {
+            tracing::debug!(secret.source = %name, "{name} {reason}: {kept}");
+        }
+        state.problem = Some(reason);
+    }
+}
