@@ -6,6 +6,7 @@
 
 mod client;
 mod error;
+pub mod local;
 #[cfg(test)]
 pub(crate) mod peer;
 mod resolver;

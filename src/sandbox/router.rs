@@ -28,14 +28,14 @@ pub(super) async fn handle(
         return Reply::problem(StatusCode::PAYLOAD_TOO_LARGE, message).into_response();
     };
     let body = body.to_bytes();
-    let path = parts.uri.path().to_owned();
-    if path == "/" {
+    let whole_path = parts.uri.path().to_owned();
+    if whole_path == "/" {
         return match parts.method {
             Method::GET | Method::HEAD => guide::reply(shared.address).into_response(),
             _ => Reply::problem(StatusCode::METHOD_NOT_ALLOWED, "only GET here").into_response(),
         };
     }
-    let mut segments = path.trim_start_matches('/').splitn(2, '/');
+    let mut segments = whole_path.trim_start_matches('/').splitn(2, '/');
     let first = segments.next().unwrap_or_default();
     let rest = segments.next().unwrap_or_default();
     if first == "control" {
