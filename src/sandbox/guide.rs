@@ -28,16 +28,16 @@ fn text(address: SocketAddr) -> String {
              client_id      {id}\n\
              client_secret  {secret}\n\
              \n# a token\n\
-             curl {base}{token_path} --json '{{\"grant_type\": \"client_credentials\", \
+             curl {base}{token_path} -H 'Content-Type: application/json' -d '{{\"grant_type\": \"client_credentials\", \
              \"client_id\": \"{id}\", \"client_secret\": \"{secret}\"}}'\n\
              \n# try it\n\
              curl {base}{api_path} -H \"Authorization: Bearer $TOKEN\"{headers}\n\
              \n# what was asked so far\n\
              curl http://{address}/control/{name}\n\
              \n# lifetime of the tokens to come\n\
-             curl -X PUT http://{address}/control/{name}/lifetime --json '{{\"seconds\": 4}}'\n\
+             curl -X PUT http://{address}/control/{name}/lifetime -d '{{\"seconds\": 4}}'\n\
              \n# trouble for the next three requests, and its end\n\
-             curl http://{address}/control/{name}/fault --json '{{\"kind\": \"hang\", \"times\": 3}}'\n\
+             curl http://{address}/control/{name}/fault -d '{{\"kind\": \"hang\", \"times\": 3}}'\n\
              curl -X DELETE http://{address}/control/{name}/fault\n",
             id = vendor.client_id,
             secret = vendor.client_secret,

@@ -1,0 +1,75 @@
+//! Standard output and standard error, and how a command ends.
+//!
+//! Invariant: a reader that goes away ends the command quietly, it is no failure and no panic.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// Why a command ends early.
+#[derive(Debug)]
+pub(super) enum Exit {
+    /// Exit code 1.
+    Failed(String),
+    /// Exit code 2: bad usage or configuration.
+    Usage(String),
+    /// Nobody reads any more.
+    PipeClosed,
+}
+
+pub(super) struct Output {
+    out: Box<dyn Write + Send>,
+    err: Box<dyn Write + Send>,
+}
+
+impl Output {
+    pub(super) fn terminal() -> Self {
+        Self {
+            out: Box::new(io::stdout()),
+            err: Box::new(io::stderr()),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn new(
+        out: impl Write + Send + 'static,
+        err: impl Write + Send + 'static,
+    ) -> Self {
+        Self {
+            out: Box::new(out),
+            err: Box::new(err),
+        }
+    }
+
+    /// Text and a newline to standard output.
+    pub(super) fn line(&mut self, text: &str) -> Result<(), Exit> {
+        self.bytes(format!("{text}\n").as_bytes())
+    }
+
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Exit> {
+        let written = self.out.write_all(bytes).and_then(|()| self.out.flush());
+        written.map_err(|error| match error.kind() {
+            io::ErrorKind::BrokenPipe => Exit::PipeClosed,
+            _ => Exit::Failed(format!("cannot write to standard output: {error}")),
+        })
+    }
+
+    /// A line beside the result. Where standard error cannot be written there is nowhere to say so.
+    pub(super) fn note(&mut self, text: &str) {
+        let written = writeln!(self.err, "{text}");
+        drop(written);
+    }
+
+    pub(super) fn finish(&mut self, ended: Result<(), Exit>) -> ExitCode {
+        match ended {
+            Ok(()) | Err(Exit::PipeClosed) => ExitCode::SUCCESS,
+            Err(Exit::Failed(text)) => {
+                self.note(&text);
+                ExitCode::from(1)
+            }
+            Err(Exit::Usage(text)) => {
+                self.note(&text);
+                ExitCode::from(2)
+            }
+        }
+    }
+}

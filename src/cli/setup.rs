@@ -1,0 +1,57 @@
+//! What several commands begin with: the configuration, a runtime, the wish to stop.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::output::Exit;
+use crate::base::parse_duration;
+use crate::config::{self, Env, Loaded, Options, Problems};
+
+/// The configuration, or every problem with it as one text.
+pub(super) fn load(flag: Option<&Path>, env: &Env, options: Options) -> Result<Loaded, Exit> {
+    let path = config::config_path(flag, env);
+    config::load(&path, env, options).map_err(|problems| Exit::Usage(say(&problems)))
+}
+
+pub(super) fn say(problems: &Problems) -> String {
+    let mut text = String::new();
+    for warning in problems.warnings() {
+        text.push_str(&format!("warning: {warning}\n"));
+    }
+    for problem in problems.list() {
+        text.push_str(&format!("error: {problem}\n"));
+    }
+    text.push_str(match problems.list().len() {
+        1 => "1 problem in the configuration; nothing was started",
+        _ => "problems in the configuration; nothing was started",
+    });
+    text
+}
+
+/// Runs a command's asynchronous part.
+pub(super) fn block_on<F: Future>(future: F) -> Result<F::Output, Exit> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Exit::Failed(format!("cannot start the runtime: {error}")))?;
+    Ok(runtime.block_on(future))
+}
+
+/// Returns at Ctrl-C or SIGTERM.
+#[cfg(feature = "sandbox")]
+pub(super) async fn told_to_stop() -> Result<(), Exit> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let cannot = |error| Exit::Failed(format!("cannot wait for signals: {error}"));
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+/// For arguments: `1h30m`, `500ms`, or whole seconds.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| "use 1h30m, 500ms or whole seconds".to_owned())
+}
