@@ -63,7 +63,7 @@ mod tests {
     fn debug_never_shows_the_text() {
         let secret = Secret::new("canary-Zx9");
         assert_eq!(format!("{secret:?}"), "[redacted]");
-        assert_eq!(format!("{:#?}", Some(&secret)).contains("canary"), false);
+        assert!(!format!("{:#?}", Some(&secret)).contains("canary"));
     }
 
     #[test]

@@ -155,7 +155,8 @@ fn tail(
         member("scope", &json_string(scope));
     }
     for (name, value) in members {
-        if !ours.contains(&name.as_str()) && !(name == "scope" && scope.is_some()) {
+        let is_ours = ours.contains(&name.as_str()) || (name == "scope" && scope.is_some());
+        if !is_ours {
             member(name, &value.to_string());
         }
     }

@@ -221,15 +221,10 @@ impl Reader {
         let spacing = first.forced_from.since(now.mono);
         let may_ask = first.doing == Doing::Idle && spacing.is_zero();
         if replaced || !may_ask {
-            let wait = if replaced {
-                Some(spacing).filter(|_| !may_ask)
-            } else {
-                Some(spacing)
-            };
             let held = self.token(clock, want).await?;
             return Ok(Refreshed {
                 held,
-                retry_after: wait.filter(|wait| !wait.is_zero()),
+                retry_after: (!spacing.is_zero()).then_some(spacing),
             });
         }
         self.bell.ring(Nudge::Force);

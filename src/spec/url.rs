@@ -1,7 +1,6 @@
 //! URLs a secret may be sent to.
 
 use std::fmt;
-use std::net::IpAddr;
 
 use ::url::{Host, Url};
 
@@ -28,7 +27,7 @@ impl Endpoint {
             reason = "the parser's text says less than ours"
         )]
         let url = Url::parse(text).map_err(|_| EndpointError::NotAUrl)?;
-        let loopback = is_loopback(url.host().ok_or(EndpointError::NotAUrl)?);
+        let loopback = is_loopback(&url.host().ok_or(EndpointError::NotAUrl)?);
         match url.scheme() {
             "https" => {}
             "http" if loopback => {}
@@ -62,17 +61,17 @@ impl Endpoint {
     }
 
     pub fn is_loopback(&self) -> bool {
-        self.0.host().is_some_and(is_loopback)
+        self.0.host().is_some_and(|host| is_loopback(&host))
     }
 }
 
-fn is_loopback(host: Host<&str>) -> bool {
+fn is_loopback(host: &Host<&str>) -> bool {
     match host {
         Host::Domain(name) => {
             let name = name.trim_end_matches('.');
             name == "localhost" || name.ends_with(".localhost")
         }
-        Host::Ipv4(ip) => IpAddr::V4(ip).is_loopback(),
+        Host::Ipv4(ip) => ip.is_loopback(),
         Host::Ipv6(ip) => {
             ip.is_loopback() || ip.to_ipv4_mapped().is_some_and(|ip| ip.is_loopback())
         }

@@ -109,8 +109,8 @@ pub struct IntegrationSample<'a> {
 pub struct Metrics {
     refresh_duration: HistogramVec,
     http_duration: HistogramVec,
-    /// Loads of the configuration that worked, that did not, and whether the last one did.
-    reloads: [AtomicU64; 2],
+    reloads_worked: AtomicU64,
+    reloads_failed: AtomicU64,
     last_reload_successful: std::sync::atomic::AtomicBool,
 }
 
@@ -146,7 +146,8 @@ impl Default for Metrics {
                     0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0,
                 ],
             ),
-            reloads: Default::default(),
+            reloads_worked: AtomicU64::new(0),
+            reloads_failed: AtomicU64::new(0),
             last_reload_successful: true.into(),
         }
     }
@@ -167,7 +168,12 @@ impl Metrics {
     }
 
     pub fn config_reloaded(&self, worked: bool) {
-        self.reloads[usize::from(!worked)].fetch_add(1, Ordering::Relaxed);
+        let counter = if worked {
+            &self.reloads_worked
+        } else {
+            &self.reloads_failed
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
         self.last_reload_successful.store(worked, Ordering::Relaxed);
     }
 
@@ -182,17 +188,16 @@ impl Metrics {
             counter(
                 "config_reloads_total",
                 "Loads of a changed configuration.",
-                {
-                    ["success", "failure"]
-                        .into_iter()
-                        .zip(&self.reloads)
-                        .map(|(outcome, count)| {
-                            (
-                                labels(&[("outcome", outcome)]),
-                                count.load(Ordering::Relaxed),
-                            )
-                        })
-                },
+                [
+                    ("success", &self.reloads_worked),
+                    ("failure", &self.reloads_failed),
+                ]
+                .map(|(outcome, count)| {
+                    (
+                        labels(&[("outcome", outcome)]),
+                        count.load(Ordering::Relaxed),
+                    )
+                }),
             ),
             gauge(
                 "config_last_reload_successful",

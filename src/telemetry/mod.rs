@@ -1,8 +1,10 @@
 //! Logs and metrics.
 
+mod logging;
 mod metrics;
 mod throttle;
 
+pub use logging::init_logging;
 pub use metrics::{
     IntegrationCounters, IntegrationSample, Metrics, RefreshLabel, Route, TokenLabel,
 };

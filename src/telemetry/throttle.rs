@@ -36,13 +36,13 @@ impl Throttle {
 
 #[cfg(test)]
 mod tests {
+    use super::Loudness::{Debug, LastWarn, Warn};
     use super::*;
 
     #[test]
     fn three_warnings_then_quiet_then_one_recovery() {
         let mut throttle = Throttle::default();
         let said: Vec<_> = (0..5).map(|_| throttle.failed()).collect();
-        use Loudness::{Debug, LastWarn, Warn};
         assert_eq!(said, [Warn, Warn, LastWarn, Debug, Debug]);
         assert_eq!(throttle.succeeded(), Some(5));
         assert_eq!(throttle.succeeded(), None);

@@ -11,7 +11,7 @@ fn clock() -> TokioClock {
     TokioClock::starting_at(Timestamp::from_unix_seconds(1_800_000_000))
 }
 
-fn held(token: &str, clock: &dyn Clock, lifetime: u64) -> Option<Arc<Held>> {
+fn held(token: &str, clock: &dyn Clock, lifetime: u64) -> Arc<Held> {
     let issued = Issued {
         access_token: Secret::new(token),
         token_type: "Bearer".into(),
@@ -21,18 +21,18 @@ fn held(token: &str, clock: &dyn Clock, lifetime: u64) -> Option<Arc<Held>> {
         lifetime: Some(Duration::from_secs(lifetime)),
         secret_in_use: None,
     };
-    Some(Arc::new(Held::new(issued, ApiCall::default())))
+    Arc::new(Held::new(issued, ApiCall::default()))
 }
 
-fn failure(code: ErrorCode) -> Option<Arc<Failure>> {
-    Some(Arc::new(Failure {
+fn failure(code: ErrorCode) -> Arc<Failure> {
+    Arc::new(Failure {
         code,
         description: "x".into(),
         hint: None,
         vendor: None,
         retry_after: None,
         at: Timestamp::from_unix_seconds(0),
-    }))
+    })
 }
 
 fn want(wait: u64) -> Want {
@@ -57,7 +57,7 @@ async fn a_caller_waits_for_the_worker_and_leaves_with_the_token() {
     let publish = async {
         assert!(board.nudged().await.has(Nudge::Missing));
         board.publish(Snapshot {
-            held: held("a", &*clock, 60),
+            held: Some(held("a", &*clock, 60)),
             ..Snapshot::default()
         });
     };
@@ -71,7 +71,7 @@ async fn a_caller_leaves_at_once_when_the_next_attempt_is_too_far() {
     let until = clock.now().mono.plus(Duration::from_secs(30));
     let (_board, reader) = with(Snapshot {
         doing: Doing::BackingOff { until },
-        failure: failure(ErrorCode::RateLimited),
+        failure: Some(failure(ErrorCode::RateLimited)),
         ..Snapshot::default()
     });
     let begun = clock.now();
@@ -85,7 +85,7 @@ async fn a_refusal_is_told_at_once_and_zero_wait_never_waits() {
     let clock = clock();
     let (board, reader) = with(Snapshot {
         doing: Doing::Refused,
-        failure: failure(ErrorCode::CredentialsRejected),
+        failure: Some(failure(ErrorCode::CredentialsRejected)),
         ..Snapshot::default()
     });
     assert!(matches!(
@@ -113,7 +113,7 @@ async fn a_refusal_is_told_at_once_and_zero_wait_never_waits() {
 async fn never_a_dead_token_whatever_the_clocks_do() {
     let clock = clock();
     let (_board, reader) = with(Snapshot {
-        held: held("a", &clock, 60),
+        held: Some(held("a", &clock, 60)),
         ..Snapshot::default()
     });
     let asked = |seconds| MinTtl::Asked(Duration::from_secs(seconds));
@@ -136,7 +136,7 @@ async fn never_a_dead_token_whatever_the_clocks_do() {
 async fn min_ttl_is_capped_by_default_and_refused_when_it_can_never_be_met() {
     let clock = clock();
     let (board, reader) = with(Snapshot {
-        held: held("a", &clock, 4),
+        held: Some(held("a", &clock, 4)),
         ..Snapshot::default()
     });
     tokio::time::advance(Duration::from_millis(3500)).await;
@@ -168,7 +168,7 @@ async fn min_ttl_is_capped_by_default_and_refused_when_it_can_never_be_met() {
 async fn with_reissue_same_the_caller_waits_for_the_expiry_or_leaves() {
     let clock = clock();
     let first = Snapshot {
-        held: held("a", &clock, 100),
+        held: Some(held("a", &clock, 100)),
         ..Snapshot::default()
     };
     let (_board, reader) = board(first, true);
@@ -185,7 +185,7 @@ async fn with_reissue_same_the_caller_waits_for_the_expiry_or_leaves() {
 async fn a_forced_refresh_inside_the_spacing_returns_the_current_token() {
     let clock = clock();
     let (_board, reader) = with(Snapshot {
-        held: held("a", &clock, 60),
+        held: Some(held("a", &clock, 60)),
         forced_from: clock.now().mono.plus(Duration::from_secs(5)),
         ..Snapshot::default()
     });
@@ -200,7 +200,7 @@ async fn a_forced_refresh_inside_the_spacing_returns_the_current_token() {
 async fn a_herd_that_names_an_old_token_costs_nothing() {
     let clock = clock();
     let (board, reader) = with(Snapshot {
-        held: held("b", &clock, 60),
+        held: Some(held("b", &clock, 60)),
         ..Snapshot::default()
     });
     let refreshed = reader
@@ -221,17 +221,17 @@ async fn a_failed_forced_refresh_keeps_the_token_unless_it_was_rejected() {
     let token = held("a", &*clock, 60);
     for (rejected, works) in [(None, true), (Some(Rejected::parse("a")), false)] {
         let (board, reader) = with(Snapshot {
-            held: token.clone(),
+            held: Some(Arc::clone(&token)),
             ..Snapshot::default()
         });
         let worker = async {
             assert!(board.nudged().await.has(Nudge::Force));
             board.publish(Snapshot {
-                held: token.clone(),
+                held: Some(Arc::clone(&token)),
                 doing: Doing::BackingOff {
                     until: clock.now().mono.plus(Duration::from_secs(1)),
                 },
-                failure: failure(ErrorCode::TemporarilyUnavailable),
+                failure: Some(failure(ErrorCode::TemporarilyUnavailable)),
                 finished: 1,
                 ..Snapshot::default()
             });
