@@ -1,0 +1,269 @@
+//! One integration: grant, answer, API, and the policies laid over the global ones.
+
+use std::sync::Arc;
+
+use super::request::{client_id, header_value, token_request};
+use super::secret::{Secrets, one_secret};
+use super::server::header_name;
+use super::{Report, View, policy, response};
+use crate::config::fill::{Gap, Parameters};
+use crate::config::merge::Definition;
+use crate::config::problem::did_you_mean;
+use crate::config::schema::merges;
+use crate::config::tree::{Node, Table};
+use crate::spec::{
+    Api, Endpoint, Grant, HostPattern, Integration, Net, Piece, StaticToken, Template,
+};
+
+const GRANTS: [&str; 2] = ["client_credentials", "static"];
+const LATER_GRANTS: [&str; 10] = [
+    "refresh_token",
+    "authorization_code",
+    "device_code",
+    "jwt_bearer",
+    "signed_jwt",
+    "token_exchange",
+    "password",
+    "request",
+    "steps",
+    "broker",
+];
+const OF_CLIENT_CREDENTIALS: [&str; 10] = [
+    "token_endpoint",
+    "token_endpoint_auth_method",
+    "basic_encoding",
+    "request_format",
+    "method",
+    "client_secret",
+    "client_secret_expires_at",
+    "scope",
+    "params",
+    "headers",
+];
+const OF_STATIC: [&str; 3] = ["token", "token_type", "expires_at"];
+
+/// What all integrations share.
+pub(super) struct Globals<'a> {
+    pub(super) secrets: &'a Secrets<'a>,
+    pub(super) sections: &'a Table,
+    pub(super) net: Arc<Net>,
+}
+
+pub(super) fn integration(
+    definition: &Definition,
+    globals: &Globals<'_>,
+    report: &mut Report,
+) -> Option<Integration> {
+    let path = format!("integrations.{}", definition.id);
+    let view = View::new(&definition.table, path, &definition.file);
+    let mut parameters = Parameters::new(definition, globals.secrets, report);
+    let grant = grant(&view, &mut parameters, globals.secrets, report);
+    let api = api(&view.below("api"), &mut parameters, report);
+    let response = response::response(&view.below("response"), view.text("token_type"), report);
+    let refresh_table = over(globals.sections, "refresh", view.below("refresh").table);
+    let refresh = policy::refresh(
+        &View::new(&refresh_table, view.path("refresh"), &definition.file),
+        report,
+    );
+    let net = if let Some(own) = view.below("net").table {
+        let table = over(globals.sections, "net", Some(own));
+        let view = View::new(&table, view.path("net"), &definition.file);
+        Arc::new(policy::net(&view, globals.secrets.env, report))
+    } else {
+        Arc::clone(&globals.net)
+    };
+    let grant = grant?;
+    let provider = match (&definition.provider, &grant) {
+        (Some(provider), _) => provider.id.as_str().into(),
+        (None, Grant::ClientCredentials(request)) => request.endpoint.host().into(),
+        (None, Grant::Static(_)) => "static".into(),
+    };
+    Some(Integration {
+        id: definition.id.clone(),
+        provider,
+        required: view.boolean("required").unwrap_or(true),
+        grant,
+        net,
+        refresh,
+        response: Arc::new(response),
+        api: Arc::new(api),
+        vendor: definition
+            .provider
+            .as_ref()
+            .map_or_else(Arc::default, |provider| Arc::clone(&provider.vendor)),
+    })
+}
+
+/// The global section with the integration's own table on top.
+fn over(sections: &Table, name: &str, own: Option<&Table>) -> Table {
+    let mut table = sections.table(name).cloned().unwrap_or_default();
+    if let Some(own) = own {
+        table.overlay(own, &|key| merges(key));
+    }
+    table
+}
+
+fn grant(
+    view: &View<'_>,
+    parameters: &mut Parameters<'_>,
+    secrets: &Secrets<'_>,
+    report: &mut Report,
+) -> Option<Grant> {
+    match view.text("grant") {
+        Some("client_credentials") => {
+            refuse_others(view, &OF_STATIC, "client_credentials", report);
+            let request = token_request(view, parameters, secrets, report)?;
+            Some(Grant::ClientCredentials(Box::new(request)))
+        }
+        Some("static") => {
+            refuse_others(view, &OF_CLIENT_CREDENTIALS, "static", report);
+            client_id(view, parameters, report);
+            let Some(node) = view.node("token") else {
+                if !view.has("token") || view.removed("token") {
+                    view.problem("token", "is missing", report);
+                }
+                return None;
+            };
+            Some(Grant::Static(StaticToken {
+                token: one_secret(node, &view.path("token"), secrets, report)?,
+                expires_at: view.time("expires_at"),
+            }))
+        }
+        Some(later) if LATER_GRANTS.contains(&later) => {
+            let message = "is not built yet in this version: client_credentials or static";
+            view.problem("grant", message, report);
+            None
+        }
+        Some(other) => {
+            let near = did_you_mean(other, GRANTS.into_iter().chain(LATER_GRANTS));
+            view.problem("grant", format!("is not a grant{near}"), report);
+            None
+        }
+        None => {
+            if !view.has("grant") || view.removed("grant") {
+                view.problem(
+                    "grant",
+                    "is missing: set 'grant', or 'provider' for one of the catalogue",
+                    report,
+                );
+            }
+            None
+        }
+    }
+}
+
+/// Keys of another grant, unless they are only what the provider brings.
+fn refuse_others(view: &View<'_>, keys: &[&str], grant: &str, report: &mut Report) {
+    for key in keys {
+        let own = view.node(key).is_some_and(|node| !node.is_providers());
+        if own {
+            let message = format!("is not used by grant = \"{grant}\": remove it");
+            view.problem(key, message, report);
+        }
+    }
+}
+
+fn api(view: &View<'_>, parameters: &mut Parameters<'_>, report: &mut Report) -> Api {
+    let mut hosts = Vec::new();
+    for text in view.texts("hosts").unwrap_or_default() {
+        match HostPattern::parse(text) {
+            Some(pattern) => hosts.push(pattern),
+            None => view.problem(
+                "hosts",
+                "must be host names, or \"*.\" and a name of two labels",
+                report,
+            ),
+        }
+    }
+    let base_url = view
+        .node("base_url")
+        .and_then(|node| base_url(view, node, &hosts, parameters, report));
+    let mut headers = Vec::new();
+    let inner = view.below("headers");
+    let mut authorization = false;
+    for (name, node) in view.entries("headers") {
+        if name.eq_ignore_ascii_case("authorization") {
+            authorization = true;
+        }
+        if header_name(name).is_none() {
+            inner.problem(name, "is not the name of a header", report);
+            continue;
+        }
+        let Ok(template) = parameters.template(node, &format!("api.headers.{name}"), report) else {
+            continue;
+        };
+        let literal = |piece: &Piece| match piece {
+            Piece::Text(text) => header_value(text),
+            Piece::Member(_) => true,
+        };
+        if !template.pieces().iter().all(literal) {
+            inner.problem(name, "must be free of control characters", report);
+            continue;
+        }
+        let twice = headers
+            .iter()
+            .any(|(known, _): &(String, Template)| known.eq_ignore_ascii_case(name));
+        if twice {
+            inner.problem(name, "is there twice, in upper and lower case", report);
+            continue;
+        }
+        headers.push((name.clone(), template));
+    }
+    if !authorization && let Ok(template) = Template::parse(Api::AUTHORIZATION) {
+        headers.insert(0, ("Authorization".to_owned(), template));
+    }
+    let mut query = Vec::new();
+    for (name, node) in view.entries("query") {
+        if let Ok(template) = parameters.template(node, &format!("api.query.{name}"), report) {
+            query.push((name.clone(), template));
+        }
+    }
+    Api {
+        base_url,
+        headers,
+        query,
+        hosts,
+    }
+}
+
+fn base_url(
+    view: &View<'_>,
+    node: &Node,
+    hosts: &[HostPattern],
+    parameters: &mut Parameters<'_>,
+    report: &mut Report,
+) -> Option<Template> {
+    let template = match parameters.url(node, "api.base_url", true, report) {
+        Ok(template) => template,
+        Err(Gap::Absent | Gap::Reported) => return None,
+    };
+    let host_is_open = match template.pieces() {
+        [Piece::Member(_), ..] => true,
+        [Piece::Text(text), rest @ ..] => {
+            let authority = text.split_once("://").map_or("", |(_, rest)| rest);
+            !rest.is_empty() && !authority.contains(['/', '?'])
+        }
+        [] => false,
+    };
+    if host_is_open && hosts.is_empty() && !view.has("hosts") {
+        let message =
+            "takes its host from the vendor's answer: name the hosts it may have in api.hosts";
+        view.problem("base_url", message, report);
+    }
+    let stand_in = if matches!(template.pieces(), [Piece::Member(_), ..]) {
+        "https://h"
+    } else {
+        "x"
+    };
+    let mut first = true;
+    let sample = template.render(|_| {
+        let text = if first { stand_in } else { "x" };
+        first = false;
+        Some(text.to_owned())
+    });
+    if let Err(error) = Endpoint::parse(&sample.unwrap_or_default()) {
+        view.problem("base_url", error.to_string(), report);
+        return None;
+    }
+    Some(template)
+}

@@ -1,0 +1,424 @@
+//! The catalogue: vendors as data, shipped and the operator's own.
+//!
+//! Owns reading provider files and what they promise: every hole is a declared parameter, secrets
+//! land whole and only in the token request. All vendor knowledge is in the files, none here.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
+
+use regex_lite::{Regex, RegexBuilder};
+
+use super::problem::{Problem, Problems, Report, did_you_mean};
+use super::schema::{INTEGRATION, PROVIDER_OWN, provider_file};
+use super::shape;
+use super::source::{Format, files_in, parse, read_text};
+use super::tree::{Node, Origin, Raw, Table};
+use crate::base::IntegrationId;
+use crate::spec::{ErrorRule, Hint, Match, OutcomeClass, Piece, Template, Vendor};
+
+/// Compiled in; a test compares the list with the folder.
+const SHIPPED: &[(&str, &str)] = &[
+    (
+        "360learning",
+        include_str!("../../config/providers/360learning.toml"),
+    ),
+    (
+        "salesforce-marketing-cloud",
+        include_str!("../../config/providers/salesforce-marketing-cloud.toml"),
+    ),
+];
+
+const MAX_FILES: usize = 1000;
+const MAX_PATTERN: usize = 500;
+const PATTERN_MEMORY: usize = 256 * 1024;
+
+/// One vendor.
+#[derive(Debug, Clone)]
+pub struct Provider {
+    /// What `provider = "..."` says: the file's name without its ending.
+    pub id: String,
+    /// The vendor's own name.
+    pub name: String,
+    pub docs: Option<String>,
+    /// The date the facts were last compared with the documentation.
+    pub checked: Option<String>,
+    /// `verified` with the live vendor, `documented`, or `unverified`.
+    pub status: String,
+    pub params: Vec<Param>,
+    pub(super) vendor: Arc<Vendor>,
+    /// Keys of an integration, with holes.
+    pub(super) table: Table,
+}
+
+/// What an integration based on a provider is asked for.
+#[derive(Debug, Clone)]
+pub struct Param {
+    pub name: String,
+    pub description: String,
+    pub required: bool,
+    /// Anchored at both ends.
+    pub pattern: Option<Regex>,
+    pub default: Option<String>,
+    pub example: Option<String>,
+    pub secret: bool,
+    /// If there are any, the value is one of these names and stands for the text beside it.
+    pub choices: Vec<(String, String)>,
+}
+
+impl Provider {
+    /// The grant it uses, if the file says so.
+    pub fn grant(&self) -> Option<&str> {
+        self.table.text("grant")
+    }
+}
+
+/// The shipped providers, by name.
+pub fn catalogue() -> &'static [Arc<Provider>] {
+    static CATALOGUE: LazyLock<Vec<Arc<Provider>>> = LazyLock::new(|| {
+        SHIPPED
+            .iter()
+            .filter_map(|(id, text)| {
+                let file = format!("provider {id}");
+                // A file of ours that does not parse cannot pass the tests.
+                read_provider(id, text, Format::Toml, &file, &mut Report::default()).map(Arc::new)
+            })
+            .collect()
+    });
+    &CATALOGUE
+}
+
+/// One provider by name; `user_dir` is `[providers] path`.
+pub fn provider(name: &str, user_dir: Option<&Path>) -> Result<Arc<Provider>, Problems> {
+    let mut report = Report::default();
+    let providers = Providers::load(user_dir, &mut report);
+    let (providers, _) = report.finish(Some(providers))?;
+    providers.get(name).ok_or_else(|| {
+        let near = did_you_mean(name, providers.names());
+        Problem::new("providers", name, format!("is not in the catalogue{near}")).into()
+    })
+}
+
+/// Shipped providers and the operator's, his replacing ours.
+pub(super) struct Providers(BTreeMap<String, Arc<Provider>>);
+
+impl Providers {
+    pub(super) fn load(folder: Option<&Path>, report: &mut Report) -> Self {
+        let mut all: BTreeMap<String, Arc<Provider>> = catalogue()
+            .iter()
+            .map(|one| (one.id.clone(), Arc::clone(one)))
+            .collect();
+        let files = folder
+            .map(|folder| files_in(folder, report))
+            .unwrap_or_default();
+        if let (true, Some(folder)) = (files.len() > MAX_FILES, folder) {
+            let message = "has more than 1000 provider files";
+            report.problem(&folder.display().to_string(), "", message);
+            return Self(all);
+        }
+        let mut from: BTreeMap<String, String> = BTreeMap::new();
+        for (path, format) in files {
+            let file = path.display().to_string();
+            let id = path
+                .file_stem()
+                .and_then(|stem| stem.to_str())
+                .unwrap_or_default();
+            if let Err(error) = id.parse::<IntegrationId>() {
+                report.problem(
+                    &file,
+                    "",
+                    format!("is named after its provider, and {error}"),
+                );
+                continue;
+            }
+            if let Some(first) = from.insert(id.to_owned(), file.clone()) {
+                let message = format!("defines a provider that {first} defines too: keep one");
+                report.problem(&file, "", message);
+                continue;
+            }
+            let Some(text) = read_text(&path, report) else {
+                continue;
+            };
+            let Some(provider) = read_provider(id, &text, format, &file, report) else {
+                continue;
+            };
+            if all.insert(id.to_owned(), Arc::new(provider)).is_some() {
+                report.warning(
+                    &file,
+                    "",
+                    "replaces the provider of this name that is shipped",
+                );
+            }
+        }
+        Self(all)
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<Arc<Provider>> {
+        self.0.get(name).map(Arc::clone)
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}
+
+/// Reads a provider file. `None` once the reason is in the report.
+pub(super) fn read_provider(
+    id: &str,
+    text: &str,
+    format: Format,
+    file: &str,
+    report: &mut Report,
+) -> Option<Provider> {
+    let origin = Origin::Provider(file.into());
+    let mut reading = Report::default();
+    let found = parse(text, format, &origin, file, &mut reading).map(|mut table| {
+        shape::check(&mut table, &provider_file(), &[], "", &mut reading);
+        assemble(id, table, file, &mut reading)
+    });
+    match reading.finish(found) {
+        Ok((provider, _)) => Some(provider),
+        Err(problems) => {
+            for problem in problems.list() {
+                report.problem(&problem.file, &problem.key, problem.message.clone());
+            }
+            None
+        }
+    }
+}
+
+fn assemble(id: &str, mut table: Table, file: &str, report: &mut Report) -> Provider {
+    let mut request = Table::default();
+    let mut params = Vec::new();
+    if let Some(Raw::Table(entries)) = table.take("params").map(|node| node.raw) {
+        for (name, node) in entries.0 {
+            match &node.raw {
+                Raw::Table(definition) => {
+                    params.push(param(&name, definition, file, report));
+                    if let Some(sent_as) = definition.text("sent_as") {
+                        let hole = Raw::Text(format!("{{{name}}}").into());
+                        let origin = node.origin.clone();
+                        request.set(sent_as, Node { raw: hole, origin });
+                    }
+                }
+                _ => request.set(&name, node),
+            }
+        }
+    }
+    if !request.0.is_empty() {
+        let origin = Origin::Provider(file.into());
+        table.set(
+            "params",
+            Node {
+                raw: Raw::Table(request),
+                origin,
+            },
+        );
+    }
+    let errors = rules(&mut table, "errors", file, report, |when, rule| {
+        let outcome = match rule.text("outcome")? {
+            "transient" => OutcomeClass::Transient,
+            "bad_credential" => OutcomeClass::BadCredential,
+            "bad_request" => OutcomeClass::BadRequest,
+            _ => OutcomeClass::DeadGrant,
+        };
+        Some(ErrorRule { when, outcome })
+    });
+    let hints = rules(&mut table, "hints", file, report, |when, rule| {
+        let advice = rule.text("advice")?.to_owned();
+        Some(Hint { when, advice })
+    });
+    let mut own = |key: &str| {
+        table
+            .take(key)
+            .and_then(|node| node.text().map(str::to_owned))
+    };
+    let docs = own("docs");
+    let provider = Provider {
+        id: id.to_owned(),
+        name: own("name").unwrap_or_else(|| id.to_owned()),
+        checked: own("checked"),
+        status: own("status").unwrap_or_else(|| "unverified".to_owned()),
+        params,
+        vendor: Arc::new(Vendor {
+            docs: docs.clone(),
+            errors,
+            hints,
+        }),
+        docs,
+        table,
+    };
+    check_holes(&provider, file, report);
+    provider
+}
+
+fn param(name: &str, definition: &Table, file: &str, report: &mut Report) -> Param {
+    let path = format!("params.{name}");
+    let well_named = !name.is_empty()
+        && name.len() <= 64
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    if !well_named {
+        report.problem(file, &path, "a parameter is named with a-z, 0-9 and '_'");
+    }
+    let taken = INTEGRATION
+        .iter()
+        .chain(PROVIDER_OWN)
+        .any(|key| key.name == name);
+    if taken {
+        report.problem(
+            file,
+            &path,
+            "is a key of every integration: name the parameter otherwise",
+        );
+    }
+    let text = |key: &str| definition.text(key).map(str::to_owned);
+    let flag = |key: &str| match definition.get(key).map(|node| &node.raw) {
+        Some(Raw::Bool(value)) => Some(*value),
+        _ => None,
+    };
+    let pattern = definition.text("pattern").and_then(|source| {
+        let regex = (source.len() <= MAX_PATTERN)
+            .then(|| {
+                RegexBuilder::new(&format!("^(?:{source})$"))
+                    .size_limit(PATTERN_MEMORY)
+                    .build()
+            })
+            .and_then(Result::ok);
+        if regex.is_none() {
+            report.problem(
+                file,
+                &format!("{path}.pattern"),
+                "is not a regular expression of sane size",
+            );
+        }
+        regex
+    });
+    let choices: Vec<(String, String)> = definition
+        .table("choices")
+        .map(|table| {
+            let entry =
+                |(name, node): &(String, Node)| Some((name.clone(), node.text()?.to_owned()));
+            table.0.iter().filter_map(entry).collect()
+        })
+        .unwrap_or_default();
+    let default = text("default");
+    let known =
+        |default: &String| choices.is_empty() || choices.iter().any(|(name, _)| name == default);
+    if default.as_ref().is_some_and(|default| !known(default)) {
+        report.problem(
+            file,
+            &format!("{path}.default"),
+            "must be one of the choices",
+        );
+    }
+    Param {
+        name: name.to_owned(),
+        description: text("description").unwrap_or_default(),
+        required: flag("required").unwrap_or(default.is_none()),
+        pattern,
+        default,
+        example: text("example"),
+        secret: flag("secret").unwrap_or(false),
+        choices,
+    }
+}
+
+/// Reads a list of rules; each has at least one condition.
+fn rules<T>(
+    table: &mut Table,
+    key: &str,
+    file: &str,
+    report: &mut Report,
+    build: impl Fn(Match, &Table) -> Option<T>,
+) -> Vec<T> {
+    let Some(Raw::List(items)) = table.take(key).map(|node| node.raw) else {
+        return Vec::new();
+    };
+    let mut built = Vec::with_capacity(items.len());
+    for (index, item) in items.iter().enumerate() {
+        let Raw::Table(rule) = &item.raw else {
+            continue;
+        };
+        let path = format!("{key}.{index}");
+        let status = match rule.get("status").map(|node| &node.raw) {
+            Some(Raw::Int(status)) if (100..600).contains(status) => u16::try_from(*status).ok(),
+            Some(_) => {
+                report.problem(file, &format!("{path}.status"), "must be an HTTP status");
+                None
+            }
+            None => None,
+        };
+        let when = Match {
+            status,
+            error: rule.text("error").map(str::to_owned),
+            text: rule.text("text").map(str::to_lowercase),
+        };
+        if when == Match::default() {
+            report.problem(file, &path, "needs a condition: status, error or text");
+            continue;
+        }
+        match build(when, rule) {
+            Some(one) => built.push(one),
+            None => report.problem(
+                file,
+                &path,
+                "says when, but not what then: outcome or advice",
+            ),
+        }
+    }
+    built
+}
+
+/// Every hole is a parameter (or, under `api`, a member of the answer), and secrets stand alone.
+fn check_holes(provider: &Provider, file: &str, report: &mut Report) {
+    let mut visit = |path: &str, node: &Node, members: bool, secrets: bool| {
+        let Some(text) = node.text() else { return };
+        let template = match Template::parse(text) {
+            Ok(template) => template,
+            Err(error) => return report.problem(file, path, error.to_string()),
+        };
+        for piece in template.pieces() {
+            let Piece::Member(name) = piece else { continue };
+            match provider.params.iter().find(|param| param.name == *name) {
+                Some(param) if param.secret && !(secrets && template.pieces().len() == 1) => {
+                    let message =
+                        "a secret parameter can only be a whole value of params or headers";
+                    report.problem(file, path, message);
+                }
+                Some(_) => {}
+                None if members || name == "client_id" => {}
+                None => {
+                    let known = provider.params.iter().map(|param| param.name.as_str());
+                    let near = did_you_mean(name, known);
+                    report.problem(file, path, format!("has a hole that is no parameter{near}"));
+                }
+            }
+        }
+    };
+    let mut walk = |prefix: &str, table: &Table, members: bool| {
+        for (name, node) in &table.0 {
+            let path = shape::join(prefix, name);
+            match &node.raw {
+                Raw::Table(inner) => {
+                    for (name, node) in &inner.0 {
+                        let secrets = matches!(path.as_str(), "params" | "headers");
+                        visit(&shape::join(&path, name), node, members, secrets);
+                    }
+                }
+                _ => visit(&path, node, members, false),
+            }
+        }
+    };
+    walk("", &without_api(&provider.table), false);
+    if let Some(api) = provider.table.table("api") {
+        walk("api", api, true);
+    }
+}
+
+fn without_api(table: &Table) -> Table {
+    let mut rest = table.clone();
+    rest.take("api");
+    rest
+}

@@ -1,0 +1,266 @@
+//! Every key a configuration may have, and what belongs there.
+//!
+//! One table serves the check for unknown keys, the typing of overrides from the environment and
+//! the test that a typo in any key is refused. What a value means is `lower`'s business.
+
+use Kind::{
+    Bool, Choice, Duration, Integer, Later, List, Map, Number, Scalars, Secret, Secrets, Text,
+    TextOrList, Time,
+};
+
+/// What belongs at a key.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    Text,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    Bool,
+    Integer,
+    Number,
+    Duration,
+    /// RFC 3339.
+    Time,
+    /// Strings, nothing else: the only kind a variable's commas can fill.
+    List,
+    TextOrList,
+    /// One secret.
+    Secret,
+    /// One secret, or a list of them in the order to try.
+    Secrets,
+    /// Names of the operator's choosing, each with a string.
+    Map,
+    /// Names of the operator's choosing, each with a string, whole number or boolean.
+    Scalars,
+    Table(&'static [Key]),
+    /// In a provider file only: request parameters (strings) and definitions (tables).
+    Params,
+    /// In a provider file only: a list of tables.
+    Rules(&'static [Key]),
+    /// Part of the design, refused by name until it is built.
+    Later,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+}
+
+const fn key(name: &'static str, kind: Kind) -> Key {
+    Key { name, kind }
+}
+
+pub(super) const SECTIONS: &[Key] = &[
+    key("server", Kind::Table(SERVER)),
+    key("admin", Kind::Table(ADMIN)),
+    key("log", Kind::Table(LOG)),
+    key("net", Kind::Table(NET)),
+    key("access", Kind::Table(ACCESS)),
+    key("secrets", Kind::Table(SECRETS)),
+    key("store", Kind::Table(STORE)),
+    key("providers", Kind::Table(PROVIDERS)),
+    key("refresh", Kind::Table(REFRESH)),
+    key("callers", Later),
+];
+
+const SERVER: &[Key] = &[
+    key("listen", TextOrList),
+    key("hosts", List),
+    key("wait", Duration),
+    key("min_ttl", Duration),
+    key("startup_wait", Duration),
+    key("shutdown_delay", Duration),
+    key("shutdown_timeout", Duration),
+    key("socket_mode", Text),
+    key("worker_threads", Integer),
+];
+
+const ADMIN: &[Key] = &[key("listen", TextOrList)];
+
+const LOG: &[Key] = &[key("level", Text), key("format", Choice(&["text", "json"]))];
+
+const NET: &[Key] = &[
+    key("proxy", Text),
+    key("ca_file", Text),
+    key("ca_only", Bool),
+];
+
+const ACCESS: &[Key] = &[key("require_header", Text)];
+
+const SECRETS: &[Key] = &[key("files", List), key("commands", Bool)];
+
+const STORE: &[Key] = &[
+    key("kind", Text),
+    key("path", Later),
+    key("encryption_key", Later),
+    key("allow_losing_refresh_tokens", Later),
+];
+
+const PROVIDERS: &[Key] = &[key("path", Text)];
+
+const BACKOFF: &[Key] = &[key("initial", Duration), key("max", Duration)];
+
+const REFRESH: &[Key] = &[
+    key("when", Choice(&["always", "demand"])),
+    key("at", Number),
+    key("jitter", Number),
+    key("min_interval", Duration),
+    key("forced_max_interval", Duration),
+    key("timeout", Duration),
+    key("connect_timeout", Duration),
+    key("backoff", Kind::Table(BACKOFF)),
+    key("rejected_backoff", Kind::Table(BACKOFF)),
+    key(
+        "reissue",
+        Choice(&["independent", "same", "extends", "replaces"]),
+    ),
+    key("rate_limit", Later),
+];
+
+const RESPONSE: &[Key] = &[
+    key("access_token", Text),
+    key("expires_in", Text),
+    key(
+        "expires_in_unit",
+        Choice(&["seconds", "milliseconds", "minutes"]),
+    ),
+    key("expires_at", Text),
+    key("default_lifetime", Duration),
+    key("max_lifetime", Duration),
+    key("token_type", Text),
+    key("success", Scalars),
+    key("error", TextOrList),
+    key("error_description", TextOrList),
+    key("scope", Text),
+    key("refresh_token", Text),
+    key("refresh_token_expires_in", Text),
+    key("retry_after", Text),
+];
+
+const API: &[Key] = &[
+    key("base_url", Text),
+    key("headers", Map),
+    key("query", Map),
+    key("hosts", List),
+];
+
+pub(super) const INTEGRATION: &[Key] = &[
+    key("inherit", Text),
+    key("provider", Text),
+    key("required", Bool),
+    key("grant", Text),
+    key("token_endpoint", Text),
+    key("token_endpoint_auth_method", Text),
+    key("basic_encoding", Choice(&["form", "raw"])),
+    key("request_format", Choice(&["form", "json", "query"])),
+    key("method", Choice(&["POST", "GET"])),
+    key("client_id", Text),
+    key("client_secret", Secrets),
+    key("client_secret_expires_at", Time),
+    key("scope", TextOrList),
+    key("scope_separator", Text),
+    key("params", Map),
+    key("headers", Map),
+    key("token", Secret),
+    key("token_type", Text),
+    key("expires_at", Time),
+    key("response", Kind::Table(RESPONSE)),
+    key("api", Kind::Table(API)),
+    key("refresh", Kind::Table(REFRESH)),
+    key("net", Kind::Table(NET)),
+    key("issuer", Later),
+    key("client_assertion", Later),
+    key("client_assertion_file", Later),
+    key("client_certificate", Later),
+    key("client_key", Later),
+    key("files", Later),
+    key("refresh_token", Later),
+    key("refresh_endpoint", Later),
+    key("refresh_token_rotation", Later),
+    key("refresh_token_lifetime", Later),
+    key("refresh_token_idle_lifetime", Later),
+    key("authorization_endpoint", Later),
+    key("device_authorization_endpoint", Later),
+    key("redirect_uri", Later),
+    key("assertion", Later),
+    key("subject_token", Later),
+    key("subject_token_type", Later),
+    key("requested_token_type", Later),
+    key("actor_token", Later),
+    key("actor_token_type", Later),
+    key("username", Later),
+    key("password", Later),
+    key("request", Later),
+    key("steps", Later),
+    key("url", Later),
+    key("caller_token", Later),
+];
+
+/// A definition under `[params]` of a provider file.
+pub(super) const PARAM: &[Key] = &[
+    key("description", Text),
+    key("required", Bool),
+    key("pattern", Text),
+    key("default", Text),
+    key("example", Text),
+    key("secret", Bool),
+    key("choices", Map),
+    key("sent_as", Text),
+];
+
+const ERROR_RULE: &[Key] = &[
+    key("status", Integer),
+    key("error", Text),
+    key("text", Text),
+    key(
+        "outcome",
+        Choice(&["transient", "bad_credential", "bad_request", "dead_grant"]),
+    ),
+];
+
+const HINT: &[Key] = &[
+    key("status", Integer),
+    key("error", Text),
+    key("text", Text),
+    key("advice", Text),
+];
+
+/// What a provider file has of its own; the rest are keys of an integration.
+pub(super) const PROVIDER_OWN: &[Key] = &[
+    key("name", Text),
+    key("docs", Text),
+    key("checked", Text),
+    key("status", Choice(&["verified", "documented", "unverified"])),
+    key("params", Kind::Params),
+    key("errors", Kind::Rules(ERROR_RULE)),
+    key("hints", Kind::Rules(HINT)),
+];
+
+/// Keys of an integration that are the operator's alone.
+const NOT_IN_PROVIDERS: &[&str] = &[
+    "inherit",
+    "provider",
+    "required",
+    "client_secret",
+    "client_secret_expires_at",
+    "token",
+    "expires_at",
+    "params",
+    "net",
+    "files",
+];
+
+/// The keys of a provider file.
+pub(super) fn provider_file() -> Vec<Key> {
+    INTEGRATION
+        .iter()
+        .filter(|key| !NOT_IN_PROVIDERS.contains(&key.name))
+        .chain(PROVIDER_OWN)
+        .copied()
+        .collect()
+}
+
+/// Whether tables at this key are merged key by key: all but secrets, which are one value.
+pub(super) fn merges(name: &str) -> bool {
+    !matches!(name, "client_secret" | "token")
+}

@@ -1,0 +1,304 @@
+//! Where configuration comes from: the environment as a value, files, directories, text.
+//!
+//! Owns reading and parsing into raw trees. Invariant: a syntax error is told by line and column
+//! only, since both the `toml` and the `config` crate would print the source line.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ::config::{FileFormat, Format as _};
+
+use super::problem::Report;
+use super::tree::{Origin, Table};
+
+/// Where the configuration is unless somebody says otherwise.
+const DEFAULT_PATH: &str = "/etc/token-broker/config.toml";
+const MAX_FILE: u64 = 16 * 1024 * 1024;
+/// Deeper than any configuration; the parsers recurse.
+const MAX_DEPTH: usize = 100;
+/// Aliases multiply in YAML; nobody needs this many.
+const MAX_ALIASES: usize = 50;
+
+/// The environment as a value. Nothing else in the crate reads the process's own.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Env(BTreeMap<String, String>);
+
+impl Env {
+    /// Variables that are not UTF-8 are left out: none of ours can be.
+    pub fn from_process() -> Self {
+        #[expect(clippy::disallowed_methods, reason = "the one place that may")]
+        let all = std::env::vars_os();
+        Self(
+            all.filter_map(|(name, value)| {
+                Some((name.into_string().ok()?, value.into_string().ok()?))
+            })
+            .collect(),
+        )
+    }
+
+    pub fn from_pairs<N: Into<String>, V: Into<String>>(
+        pairs: impl IntoIterator<Item = (N, V)>,
+    ) -> Self {
+        Self(
+            pairs
+                .into_iter()
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+        )
+    }
+
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// By name, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+/// Names only: values may be secrets.
+impl fmt::Debug for Env {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// `--config`, else `TOKEN_BROKER_CONFIG`, else the default.
+pub fn config_path(flag: Option<&Path>, env: &Env) -> PathBuf {
+    flag.map(Path::to_path_buf)
+        .or_else(|| {
+            env.get("TOKEN_BROKER_CONFIG")
+                .filter(|path| !path.is_empty())
+                .map(PathBuf::from)
+        })
+        .unwrap_or_else(|| PathBuf::from(DEFAULT_PATH))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    Toml,
+    Yaml,
+    Json,
+}
+
+impl Format {
+    /// By the file's ending.
+    pub fn of(path: &Path) -> Option<Self> {
+        match path.extension()?.to_str()? {
+            "toml" => Some(Self::Toml),
+            "yaml" | "yml" => Some(Self::Yaml),
+            "json" => Some(Self::Json),
+            _ => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Toml => "TOML",
+            Self::Yaml => "YAML",
+            Self::Json => "JSON",
+        }
+    }
+}
+
+/// One parsed file.
+pub(super) struct Document {
+    pub(super) name: Arc<str>,
+    pub(super) table: Table,
+}
+
+/// Parses one text. `None` once the reason is in the report.
+pub(super) fn parse(
+    text: &str,
+    format: Format,
+    origin: &Origin,
+    file: &str,
+    report: &mut Report,
+) -> Option<Table> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if matches!(format, Format::Yaml) && !yaml_is_tame(text) {
+        let message = "is nested too deeply or has too many aliases for a configuration";
+        report.problem(file, "", message);
+        return None;
+    }
+    if matches!(format, Format::Yaml) && text.lines().all(is_yaml_filler) {
+        return Some(Table::default());
+    }
+    if matches!(format, Format::Toml)
+        && let Err(error) = toml::de::DeTable::parse(text)
+    {
+        let (line, column) = position(text, error.span().map_or(0, |span| span.start));
+        let message = format!("is not valid TOML at line {line}, column {column}");
+        report.problem(file, "", message);
+        return None;
+    }
+    let parser = match format {
+        Format::Toml => FileFormat::Toml,
+        Format::Yaml => FileFormat::Yaml,
+        Format::Json => FileFormat::Json,
+    };
+    match parser.parse(None, text) {
+        Ok(map) => Some(Table::from_map(map, origin)),
+        Err(error) => {
+            let said = error.to_string();
+            let place = match (number_after(&said, "line "), number_after(&said, "column ")) {
+                (Some(line), Some(column)) => format!(" at line {line}, column {column}"),
+                _ => ": it must be one table of keys and values".to_owned(),
+            };
+            report.problem(file, "", format!("is not valid {}{place}", format.name()));
+            None
+        }
+    }
+}
+
+fn is_yaml_filler(line: &str) -> bool {
+    let line = line.trim();
+    line.is_empty() || line.starts_with('#') || line == "---"
+}
+
+/// Bounds what the YAML parser may do with a text, by a count that errs on the strict side only
+/// for texts that are no configuration.
+fn yaml_is_tame(text: &str) -> bool {
+    let mut open = 0_usize;
+    let mut aliases = 0_usize;
+    for line in text.lines() {
+        let lead = line
+            .bytes()
+            .take_while(|b| matches!(b, b' ' | b'\t' | b'-' | b'?' | b':'))
+            .count();
+        if lead > 2 * MAX_DEPTH && lead < line.len() {
+            return false;
+        }
+        for byte in line.bytes() {
+            match byte {
+                b'[' | b'{' => open += 1,
+                b']' | b'}' => open = open.saturating_sub(1),
+                _ => {}
+            }
+            if open > MAX_DEPTH {
+                return false;
+            }
+        }
+        if !line.trim_start().starts_with('#') {
+            aliases += line
+                .matches([' ', '[', ','])
+                .count()
+                .min(line.matches('*').count());
+        }
+    }
+    // `*` alone is harmless ("sfmc*"); it multiplies only together with anchors.
+    aliases <= MAX_ALIASES || !text.contains('&')
+}
+
+fn position(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset.min(text.len())).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let column = before
+        .get(line_start..)
+        .map_or(0, |rest| rest.chars().count());
+    (before.matches('\n').count() + 1, column + 1)
+}
+
+/// Digits only: whatever else a parser says may quote the source.
+fn number_after(said: &str, word: &str) -> Option<u32> {
+    let (_, rest) = said.rsplit_once(word)?;
+    let end = rest
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(rest.len());
+    rest.get(..end)?.parse().ok()
+}
+
+/// Reads a file, or all configuration files of a directory in byte order of their names.
+pub(super) fn read_all(path: &Path, report: &mut Report) -> Vec<Document> {
+    if path.is_dir() {
+        files_in(path, report)
+            .into_iter()
+            .filter_map(|(file, format)| read(&file, format, report))
+            .collect()
+    } else {
+        let Some(format) = Format::of(path) else {
+            let message = "must end in .toml, .yaml, .yml or .json";
+            report.problem(&path.display().to_string(), "", message);
+            return Vec::new();
+        };
+        read(path, format, report).into_iter().collect()
+    }
+}
+
+/// Files by our endings; follows links to files, skips names with a dot in front (Kubernetes
+/// keeps its `..data` there).
+pub(super) fn files_in(path: &Path, report: &mut Report) -> Vec<(PathBuf, Format)> {
+    let shown = path.display().to_string();
+    let entries = match std::fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) => {
+            report.problem(&shown, "", format!("cannot be read: {}", error.kind()));
+            return Vec::new();
+        }
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let file = match entry {
+            Ok(entry) => entry.path(),
+            Err(error) => {
+                report.problem(&shown, "", format!("cannot be listed: {}", error.kind()));
+                break;
+            }
+        };
+        let hidden = file
+            .file_name()
+            .is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+        if let Some(format) = Format::of(&file)
+            && !hidden
+            && !file.is_dir()
+        {
+            files.push((file, format));
+        }
+    }
+    files.sort_by(|(a, _), (b, _)| {
+        a.as_os_str()
+            .as_encoded_bytes()
+            .cmp(b.as_os_str().as_encoded_bytes())
+    });
+    files
+}
+
+pub(super) fn read_text(path: &Path, report: &mut Report) -> Option<String> {
+    let shown = path.display().to_string();
+    let mut bytes = Vec::new();
+    let read =
+        std::fs::File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes));
+    if let Err(error) = read {
+        let message = match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                "is not there: name the configuration with --config or TOKEN_BROKER_CONFIG".into()
+            }
+            kind => format!("cannot be read: {kind}"),
+        };
+        report.problem(&shown, "", message);
+        return None;
+    }
+    if bytes.len() as u64 > MAX_FILE {
+        report.problem(&shown, "", "is larger than 16 MiB");
+        return None;
+    }
+    let text = String::from_utf8(bytes);
+    if text.is_err() {
+        report.problem(&shown, "", "is not UTF-8 text");
+    }
+    text.ok()
+}
+
+fn read(path: &Path, format: Format, report: &mut Report) -> Option<Document> {
+    let text = zeroize::Zeroizing::new(read_text(path, report)?);
+    let name: Arc<str> = path.display().to_string().into();
+    let origin = Origin::File(Arc::clone(&name));
+    let table = parse(&text, format, &origin, &name, report)?;
+    Some(Document { name, table })
+}
