@@ -37,14 +37,22 @@ pub struct Error {
     pub kind: ErrorKind,
     /// A few lower-case words: `connection refused`.
     pub reason: String,
+    /// The connection was not there yet: nothing was sent.
+    pub while_connecting: bool,
 }
 
 impl Error {
-    pub(super) fn new(kind: ErrorKind, reason: impl Into<String>) -> Self {
+    pub fn new(kind: ErrorKind, reason: impl Into<String>) -> Self {
         Self {
             kind,
             reason: reason.into(),
+            while_connecting: matches!(kind, ErrorKind::Connect | ErrorKind::Dns | ErrorKind::Tls),
         }
+    }
+
+    /// The caller's deadline passed.
+    pub fn timeout() -> Self {
+        Self::new(ErrorKind::Timeout, "no answer in time")
     }
 
     /// Finds the cause in the chain; the outer layers are left out since they print URLs.
@@ -72,10 +80,11 @@ impl Error {
             _ => ErrorKind::Reset,
         };
         match (kind, innermost) {
-            (ErrorKind::Timeout, _) if error.is_connect() => {
-                Self::new(kind, "no connection in time")
-            }
-            (ErrorKind::Timeout, _) => Self::new(kind, "no answer in time"),
+            (ErrorKind::Timeout, _) if error.is_connect() => Self {
+                while_connecting: true,
+                ..Self::new(kind, "no connection in time")
+            },
+            (ErrorKind::Timeout, _) => Self::timeout(),
             (_, Some(inner)) => Self::new(kind, inner.to_string()),
             (_, None) => Self::new(kind, "the request could not be sent"),
         }

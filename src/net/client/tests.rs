@@ -103,8 +103,14 @@ async fn errors_are_sorted_and_show_no_query() {
 
 #[tokio::test]
 async fn tls_trouble_is_named() {
-    let peer = Peer::start(vec![Act::Say(b"HTTP/1.1 400 Bad\r\n\r\n".to_vec())]).await;
-    let url = format!("https://{}/", peer.address);
+    use tokio::io::AsyncWriteExt as _;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/", listener.local_addr().unwrap());
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let _gone = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+    });
     assert_eq!(ask(&url).await.unwrap_err().kind, ErrorKind::Tls);
 }
 

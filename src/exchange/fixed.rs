@@ -1,0 +1,116 @@
+//! The `static` grant: a token that somebody else obtained. Asks nobody.
+
+use std::fmt;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+
+use super::lifetime::{self, Lifetime};
+use super::response::is_token;
+use super::{Outcome, TokenSource};
+use crate::base::{Clock, ErrorCode, Failure, Issued, Now, Secret, Timestamp};
+use crate::secrets;
+use crate::spec::{Integration, StaticToken};
+
+pub(super) struct Fixed {
+    integration: Arc<Integration>,
+    expires_at: Option<Timestamp>,
+    token: Arc<secrets::Handle>,
+    clock: Arc<dyn Clock>,
+    changes: Arc<watch::Sender<u64>>,
+}
+
+impl fmt::Debug for Fixed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fixed({})", self.integration.id)
+    }
+}
+
+impl Fixed {
+    pub(super) fn new(
+        integration: Arc<Integration>,
+        spec: &StaticToken,
+        vault: &secrets::Vault,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let changes = Arc::new(watch::Sender::new(0));
+        let token = vault.open(&spec.token);
+        token.notify(&changes);
+        Self {
+            integration,
+            expires_at: spec.expires_at,
+            token,
+            clock,
+            changes,
+        }
+    }
+
+    async fn look(&self) -> Outcome {
+        let timeout = self.integration.refresh.timeout;
+        let read = tokio::time::timeout(timeout, self.token.read()).await;
+        let now = self.clock.now();
+        let unavailable = |why: &str| {
+            let description = format!("the token cannot be read: {why}");
+            Outcome::SecretUnavailable(failure(ErrorCode::SecretUnavailable, description, now))
+        };
+        match read {
+            Ok(Ok(token)) if is_token(token.expose()) => self.judge(token, now),
+            Ok(Ok(_)) => unavailable(
+                "it is not 1 to 65536 printable characters without spaces and line breaks",
+            ),
+            Ok(Err(error)) => unavailable(&error.to_string()),
+            Err(_) => unavailable("its source does not answer"),
+        }
+    }
+
+    /// The configured expiry counts, else a JWT's own.
+    fn judge(&self, token: Secret, now: Now) -> Outcome {
+        let lifetime = match self.expires_at {
+            Some(at) => lifetime::until(at, now.wall),
+            None => lifetime::of_jwt(token.expose(), now.wall).unwrap_or(Lifetime::Never),
+        };
+        let lifetime = match lifetime {
+            Lifetime::For(lifetime) => Some(lifetime),
+            Lifetime::Never => None,
+            Lifetime::Over => {
+                let description = match self.expires_at {
+                    Some(at) => format!("the configured token expired at {at}: put a new one in"),
+                    None => "the configured token is a JWT that has expired: put a new one in"
+                        .to_owned(),
+                };
+                return Outcome::Expired(failure(ErrorCode::TokenExpired, description, now));
+            }
+        };
+        Outcome::Issued(Box::new(Issued {
+            access_token: token,
+            token_type: self.integration.response.token_type.clone(),
+            scope: None,
+            members: serde_json::Map::new(),
+            sent_at: now,
+            lifetime,
+            secret_in_use: None,
+        }))
+    }
+}
+
+fn failure(code: ErrorCode, description: String, now: Now) -> Failure {
+    Failure {
+        code,
+        description,
+        hint: None,
+        vendor: None,
+        retry_after: None,
+        at: now.wall,
+    }
+}
+
+impl TokenSource for Fixed {
+    fn exchange(&self) -> BoxFuture<'_, Outcome> {
+        Box::pin(self.look())
+    }
+
+    fn secret_changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+}

@@ -1,0 +1,216 @@
+//! What is handed on of a vendor's answer besides the token. Pure.
+//!
+//! Invariant: no refresh token, client secret or assertion passes, at any depth, under its usual
+//! names or as a value we know.
+
+use serde_json::{Map, Value};
+
+use crate::base::Secret;
+use crate::spec::ResponseShape;
+
+/// At most this much JSON is kept.
+const MAX_BYTES: usize = 16 * 1024;
+/// Served under our own names.
+const OURS: [&str; 5] = [
+    "access_token",
+    "token_type",
+    "expires_in",
+    "expires_at",
+    "scope",
+];
+/// Names that never pass, written without `_` and `-` in lower case.
+const PRIVATE: [&str; 5] = [
+    "refreshtoken",
+    "idtoken",
+    "clientsecret",
+    "assertion",
+    "devicesecret",
+];
+
+/// `None`: there is more than may be kept. `held` are secrets and refresh tokens we know.
+pub(super) fn keep(
+    mut answer: Value,
+    shape: &ResponseShape,
+    held: &[Secret],
+) -> Option<Map<String, Value>> {
+    let named = [
+        &shape.access_token,
+        &shape.expires_in,
+        &shape.expires_at,
+        &shape.scope,
+        &shape.refresh_token,
+        &shape.refresh_token_expires_in,
+    ];
+    let named = named
+        .into_iter()
+        .chain(&shape.retry_after)
+        .chain(shape.success.iter().map(|(path, _)| path))
+        .chain(&shape.error)
+        .chain(&shape.error_description);
+    for path in named {
+        path.remove(&mut answer);
+    }
+    let Value::Object(mut members) = answer else {
+        return Some(Map::new());
+    };
+    members.retain(|name, _| !OURS.contains(&name.as_str()) && !name.starts_with("error"));
+    strip(&mut members, held);
+    let size = serde_json::to_vec(&members).map_or(usize::MAX, |bytes| bytes.len());
+    (size <= MAX_BYTES).then_some(members)
+}
+
+fn strip(members: &mut Map<String, Value>, held: &[Secret]) {
+    members.retain(|name, value| !is_private(name) && passes(value, held));
+}
+
+/// Whether a value may stay; what lies inside it is stripped.
+fn passes(value: &mut Value, held: &[Secret]) -> bool {
+    match value {
+        Value::String(text) => !held.iter().any(|secret| secret.expose() == text.as_str()),
+        Value::Array(items) => {
+            items.retain_mut(|item| passes(item, held));
+            true
+        }
+        Value::Object(members) => {
+            strip(members, held);
+            true
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => true,
+    }
+}
+
+fn is_private(name: &str) -> bool {
+    PRIVATE.contains(&plain(name).as_str())
+}
+
+fn plain(name: &str) -> String {
+    name.chars()
+        .filter(|c| !matches!(c, '_' | '-'))
+        .flat_map(char::to_lowercase)
+        .collect()
+}
+
+/// Every string in an answer that is a token or a secret by its place or name.
+pub(super) fn tokens_in(answer: &Value, shape: &ResponseShape) -> Vec<Secret> {
+    let mut found = Vec::new();
+    for path in [&shape.access_token, &shape.refresh_token] {
+        if let Some(Value::String(text)) = path.find(answer) {
+            found.push(Secret::new(text.as_str()));
+        }
+    }
+    collect(answer, false, &mut found);
+    found
+}
+
+fn collect(value: &Value, private: bool, found: &mut Vec<Secret>) {
+    match value {
+        Value::String(text) if private => found.push(Secret::new(text.as_str())),
+        Value::Array(items) => {
+            for item in items {
+                collect(item, private, found);
+            }
+        }
+        Value::Object(members) => {
+            for (name, value) in members {
+                let private = private || is_private(name) || plain(name) == "accesstoken";
+                collect(value, private, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::{Path, Scalar};
+    use serde_json::json;
+
+    fn kept(answer: Value, shape: &ResponseShape, held: &[&str]) -> Value {
+        let held: Vec<_> = held.iter().copied().map(Secret::new).collect();
+        Value::Object(keep(answer, shape, &held).unwrap())
+    }
+
+    fn path(text: &str) -> Path {
+        Path::parse(text).unwrap()
+    }
+
+    #[test]
+    fn what_is_ours_and_what_is_private_goes() {
+        let answer = json!({
+            "access_token": "a", "token_type": "x", "expires_in": 1, "expires_at": 2,
+            "scope": "s", "refresh_token": "r", "refresh_token_expires_in": 9,
+            "error": "", "error_uri": "u", "errorcode": 0,
+            "rest_instance_url": "https://r.example/", "id": 7,
+            "Refresh-Token": "r2", "idToken": "i", "CLIENT_SECRET": "c", "assertion": "x",
+            "deep": {"device_secret": "d", "keep": [{"refreshToken": "r3", "n": null}], "e": "s3cret"},
+            "list": ["s3cret", "fine"],
+        });
+        assert_eq!(
+            kept(answer, &ResponseShape::default(), &["s3cret"]),
+            json!({
+                "rest_instance_url": "https://r.example/", "id": 7,
+                "deep": {"keep": [{"n": null}]}, "list": ["fine"],
+            })
+        );
+    }
+
+    #[test]
+    fn a_nested_token_is_removed_from_where_it_was() {
+        let shape = ResponseShape {
+            access_token: path("authed_user.access_token"),
+            refresh_token: path("authed_user.refresh_token"),
+            expires_in: path("authed_user.expires_in"),
+            success: vec![(path("ok"), Scalar::Bool(true))],
+            ..ResponseShape::default()
+        };
+        let answer = json!({
+            "ok": true, "app_id": "A1",
+            "authed_user": {"id": "U1", "access_token": "xoxe.xoxp-1", "refresh_token": "xoxe-1",
+                "expires_in": 43200, "token_type": "user"},
+            "team": {"id": "T1"},
+        });
+        assert_eq!(
+            kept(answer, &shape, &[]),
+            json!({
+                "app_id": "A1", "authed_user": {"id": "U1", "token_type": "user"},
+                "team": {"id": "T1"},
+            })
+        );
+    }
+
+    #[test]
+    fn a_renamed_refresh_token_does_not_pass() {
+        let shape = ResponseShape {
+            access_token: path("accessToken"),
+            expires_in: path("expiresIn"),
+            refresh_token: path("legacyToken"),
+            ..ResponseShape::default()
+        };
+        let answer = json!({
+            "accessToken": "a", "expiresIn": 3600, "refreshToken": "r", "legacyToken": "l",
+            "copies": ["l"], "stack": "S7",
+        });
+        assert_eq!(
+            kept(answer, &shape, &["l"]),
+            json!({"copies": [], "stack": "S7"})
+        );
+    }
+
+    #[test]
+    fn too_much_is_dropped_whole_and_what_is_no_object_has_no_members() {
+        let shape = ResponseShape::default();
+        assert!(keep(json!({"x": "y".repeat(MAX_BYTES)}), &shape, &[]).is_none());
+        assert!(keep(json!({"x": "y".repeat(MAX_BYTES - 10)}), &shape, &[]).is_some());
+        assert_eq!(keep(json!(["a"]), &shape, &[]), Some(Map::new()));
+    }
+
+    #[test]
+    fn tokens_are_found_wherever_they_are() {
+        let answer = json!({"access_token": "a", "x": {"refreshToken": ["r"], "accessToken": "b"}});
+        let found = tokens_in(&answer, &ResponseShape::default());
+        for text in ["a", "b", "r"] {
+            assert!(found.contains(&Secret::new(text)), "{text}");
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! How an exchange ended: the one place that decides, and the words for it. Pure.
+
+use std::time::Duration;
+
+use super::Outcome;
+use super::answer::Answer;
+use super::members;
+use super::response::{self, Unreadable};
+use crate::base::{ErrorCode, Failure, HumanDuration, Now, Redactor, Secret, VendorAnswer};
+use crate::net;
+use crate::spec::{OutcomeClass, ResponseShape, Vendor};
+
+/// An HTML page with 401 or 403 is a gateway's word; this often it is taken for passing trouble.
+pub(super) const HTML_TRIES: u32 = 3;
+
+/// What is known besides the answer.
+pub(super) struct Context<'a> {
+    pub(super) shape: &'a ResponseShape,
+    pub(super) vendor: &'a Vendor,
+    /// Host and port as the operator wrote them.
+    pub(super) host: &'a str,
+    pub(super) sent_at: Now,
+    pub(super) now: Now,
+    /// Secrets of this attempt and the token before.
+    pub(super) held: &'a [Secret],
+    pub(super) secret_in_use: Option<usize>,
+    pub(super) refresh_token_sent: bool,
+    /// HTML pages with 401 or 403 in a row before this answer.
+    pub(super) html_refusals: u32,
+    pub(super) timeout: Duration,
+    pub(super) connect_timeout: Duration,
+}
+
+/// What the table of outcomes looks at.
+#[derive(Debug, Clone, Copy)]
+struct Facts<'a> {
+    status: u16,
+    error: Option<&'a str>,
+    is_html: bool,
+    html_refusals: u32,
+    /// A `success` member does not hold.
+    failed_inside: bool,
+    refresh_token_sent: bool,
+}
+
+/// The table. Only for answers without a usable token; the provider's rules come before it.
+fn class_of(facts: Facts<'_>) -> OutcomeClass {
+    use OutcomeClass::{BadCredential, BadRequest, DeadGrant, Transient};
+    match facts.status {
+        407 | 408 | 425 | 429 | 500.. | ..200 => return Transient,
+        300..=399 => return BadRequest,
+        _ => {}
+    }
+    match facts.error {
+        Some("temporarily_unavailable" | "server_error" | "slow_down") => return Transient,
+        Some("invalid_client") => return BadCredential,
+        Some("invalid_grant") if facts.refresh_token_sent => return DeadGrant,
+        Some("invalid_grant") => return BadCredential,
+        Some("invalid_request" | "invalid_scope" | "unsupported_grant_type" | "invalid_target") => {
+            return BadRequest;
+        }
+        _ => {}
+    }
+    match facts.status {
+        401 | 403 if facts.is_html && facts.html_refusals < HTML_TRIES => Transient,
+        401 | 403 => BadCredential,
+        200..=299 if facts.error.is_some() || facts.failed_inside => BadRequest,
+        200..=299 => Transient,
+        _ => BadRequest,
+    }
+}
+
+/// Judges a whole answer.
+pub(super) fn judge(answer: &Answer, context: &Context<'_>) -> Outcome {
+    let shape = context.shape;
+    let mut redactor = Redactor::new(context.held);
+    if let Some(json) = &answer.json {
+        for token in members::tokens_in(json, shape) {
+            redactor.add(&token);
+        }
+    }
+    let failed_inside = answer.json.as_ref().is_some_and(|json| {
+        let holds = |(path, wanted): &(crate::spec::Path, crate::spec::Scalar)| {
+            path.find(json).is_some_and(|found| wanted.holds(found))
+        };
+        answer.is_success() && !shape.success.iter().all(holds)
+    });
+    let mut unreadable = None;
+    if answer.is_success() && !failed_inside {
+        let normal = response::normalise(
+            answer,
+            shape,
+            context.sent_at,
+            context.held,
+            context.secret_in_use,
+        );
+        match normal {
+            Ok(issued) => return Outcome::Issued(Box::new(issued)),
+            Err(why) => unreadable = Some(why),
+        }
+    }
+    let error = answer.error(&shape.error);
+    let description = answer.description(&shape.error_description);
+    // Both: the body may write the description with escapes.
+    let text = zeroize::Zeroizing::new(match &description {
+        Some(description) => format!("{description}\n{}", answer.text.expose()),
+        None => answer.text.expose().to_owned(),
+    });
+    let text = text.as_str();
+    let rule = context.vendor.errors.iter().find(|rule| {
+        rule.when
+            .matches(Some(answer.status), error.as_deref(), text)
+    });
+    let facts = Facts {
+        status: answer.status,
+        error: error.as_deref(),
+        is_html: answer.is_html,
+        html_refusals: context.html_refusals,
+        failed_inside,
+        refresh_token_sent: context.refresh_token_sent,
+    };
+    // A token without a lifetime is no answer to read an error out of.
+    let over = unreadable == Some(Unreadable::Over);
+    let class = match rule {
+        Some(rule) => rule.outcome,
+        None if over => OutcomeClass::Transient,
+        None => class_of(facts),
+    };
+    let clean = |text: &Option<String>| text.as_deref().map(|text| redactor.clean(text));
+    let vendor = VendorAnswer {
+        status: Some(answer.status),
+        error: clean(&error).filter(|text| !text.is_empty()),
+        error_description: clean(&description).filter(|text| !text.is_empty()),
+    };
+    let code = match class {
+        OutcomeClass::Transient if answer.status == 429 => ErrorCode::RateLimited,
+        OutcomeClass::Transient => ErrorCode::TemporarilyUnavailable,
+        OutcomeClass::BadCredential => ErrorCode::CredentialsRejected,
+        OutcomeClass::BadRequest => ErrorCode::RequestRejected,
+        OutcomeClass::DeadGrant => ErrorCode::LoginRequired,
+    };
+    let retry_after = match class {
+        OutcomeClass::Transient => answer.retry_after,
+        _ => None,
+    };
+    let failure = Failure {
+        code,
+        description: describe(class, facts, &vendor, unreadable.as_ref(), context.host),
+        hint: hint(context, Some(answer.status), error.as_deref(), text)
+            .or_else(|| general_hint(class, facts)),
+        vendor: Some(vendor),
+        retry_after,
+        at: context.now.wall,
+    };
+    outcome(class, failure)
+}
+
+fn outcome(class: OutcomeClass, failure: Failure) -> Outcome {
+    match class {
+        OutcomeClass::Transient => Outcome::Transient {
+            retry_after: failure.retry_after,
+            failure,
+        },
+        OutcomeClass::BadCredential => Outcome::BadCredential(failure),
+        OutcomeClass::BadRequest => Outcome::BadRequest(failure),
+        OutcomeClass::DeadGrant => Outcome::DeadGrant(failure),
+    }
+}
+
+fn hint(
+    context: &Context<'_>,
+    status: Option<u16>,
+    error: Option<&str>,
+    text: &str,
+) -> Option<String> {
+    let hints = &context.vendor.hints;
+    let found = hints
+        .iter()
+        .find(|hint| hint.when.matches(status, error, text));
+    found.map(|hint| hint.advice.clone())
+}
+
+fn general_hint(class: OutcomeClass, facts: Facts<'_>) -> Option<String> {
+    match (class, facts.error) {
+        (OutcomeClass::BadCredential, Some("invalid_grant")) => Some(
+            "no refresh token was sent, so this is about the client: check this machine's clock, \
+             and whether the vendor still has the consent or the user behind it"
+                .to_owned(),
+        ),
+        _ => None,
+    }
+}
+
+/// One sentence for someone who was woken up by it.
+fn describe(
+    class: OutcomeClass,
+    facts: Facts<'_>,
+    vendor: &VendorAnswer,
+    unreadable: Option<&Unreadable>,
+    host: &str,
+) -> String {
+    let status = facts.status;
+    let mut said = status.to_string();
+    if let Some(error) = &vendor.error {
+        said.push(' ');
+        said.push_str(error);
+    }
+    if let Some(description) = &vendor.error_description {
+        said.push_str(" (");
+        said.push_str(description);
+        said.push(')');
+    }
+    match class {
+        OutcomeClass::BadCredential => format!("the vendor refused the client credentials: {said}"),
+        OutcomeClass::DeadGrant => format!("the vendor refused the refresh token: {said}"),
+        OutcomeClass::BadRequest if (300..400).contains(&status) => format!(
+            "{host} answered {status}: a token endpoint does not redirect, so the URL is probably \
+             wrong"
+        ),
+        OutcomeClass::BadRequest
+            if matches!(status, 404 | 405 | 410 | 415) && facts.error.is_none() =>
+        {
+            format!("{host} answered {said}: the token endpoint's URL is probably wrong")
+        }
+        OutcomeClass::BadRequest if facts.failed_inside => {
+            format!("the vendor's answer says that the request failed: {said}")
+        }
+        OutcomeClass::BadRequest => format!("the vendor refused the request: {said}"),
+        OutcomeClass::Transient if status == 429 => {
+            format!("{host} asks for fewer requests: {said}")
+        }
+        OutcomeClass::Transient if facts.is_html && matches!(status, 401 | 403) => format!(
+            "{host} answered {status} with an HTML page, as a gateway in front of a vendor does"
+        ),
+        OutcomeClass::Transient => match (unreadable, &vendor.error) {
+            (Some(why), None) => format!("{host} answered {said}, but {why}"),
+            _ => format!("{host} answered {said}"),
+        },
+    }
+}
+
+/// No complete answer came.
+pub(super) fn no_answer(error: &net::Error, context: &Context<'_>) -> Outcome {
+    let host = context.host;
+    let reason = Redactor::new(context.held).clean(&error.reason);
+    let description = match error.kind {
+        net::ErrorKind::Timeout if error.while_connecting => {
+            let limit = HumanDuration(context.connect_timeout);
+            format!("could not connect to {host} within {limit}")
+        }
+        net::ErrorKind::Timeout => {
+            let limit = HumanDuration(context.timeout);
+            format!("no answer from {host} within {limit}")
+        }
+        net::ErrorKind::Connect | net::ErrorKind::Dns | net::ErrorKind::Tls => {
+            format!("could not connect to {host}: {reason}")
+        }
+        net::ErrorKind::Reset | net::ErrorKind::TooLarge => {
+            format!("no complete answer from {host}: {reason}")
+        }
+    };
+    let failure = Failure {
+        code: ErrorCode::TemporarilyUnavailable,
+        description,
+        hint: hint(context, None, Some(error.kind.as_str()), &reason),
+        vendor: None,
+        retry_after: None,
+        at: context.now.wall,
+    };
+    outcome(OutcomeClass::Transient, failure)
+}
+
+#[cfg(test)]
+mod tests;
