@@ -33,6 +33,10 @@ pub(super) struct Guards {
 
 /// What one pass over the headers finds.
 #[derive(Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent findings, each read once"
+)]
 struct Found<'a> {
     size: usize,
     hosts: usize,
@@ -54,7 +58,12 @@ impl Guards {
     }
 
     /// `is_probe`: the request is for a probe, which needs no required header.
-    pub(super) fn check(&self, peer: Peer, request: &Parts, is_probe: impl FnOnce() -> bool) -> Result<(), Problem> {
+    pub(super) fn check(
+        &self,
+        peer: Peer,
+        request: &Parts,
+        is_probe: impl FnOnce() -> bool,
+    ) -> Result<(), Problem> {
         let found = self.look(&request.headers);
         limits(&request.uri, found.size)?;
         if peer == Peer::Tcp {
@@ -171,7 +180,9 @@ impl Guards {
     }
 
     fn is_listed(&self, name: &str) -> bool {
-        self.hosts.iter().any(|host| host.eq_ignore_ascii_case(name))
+        self.hosts
+            .iter()
+            .any(|host| host.eq_ignore_ascii_case(name))
     }
 }
 

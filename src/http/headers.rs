@@ -65,7 +65,8 @@ const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
 /// curl encodes what follows the first `=` itself, but reads a file where an `@` comes first; a
 /// `+` in front means that all is encoded already.
 fn url_query(name: &str, value: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+    let plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
     if !name.is_empty() && name.bytes().all(plain) {
         return format!("{name}={value}");
     }

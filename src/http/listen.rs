@@ -7,8 +7,10 @@ use std::fmt;
 use std::fs::{self, Permissions};
 use std::io;
 use std::net::TcpListener;
-use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _,
+};
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use crate::spec::Listen;
@@ -136,6 +138,11 @@ fn bind_unix(path: &Path, mode: u32) -> Result<(UnixListener, SocketFile), BindE
     if !folder.is_dir() {
         return Err(refuse("its folder does not exist; create it first", None));
     }
+    // It is bound under another name first, so the system would not say.
+    if let Err(error) = SocketAddr::from_pathname(path) {
+        let advice = "the path is too long for a socket (some 100 bytes)";
+        return Err(refuse(advice, Some(error)));
+    }
     match fs::symlink_metadata(path) {
         Ok(found) if !found.file_type().is_socket() => {
             return Err(refuse("a file that is no socket is there; remove it", None));
@@ -162,22 +169,18 @@ fn bind_unix(path: &Path, mode: u32) -> Result<(UnixListener, SocketFile), BindE
 }
 
 /// Binds in a folder only we can enter, sets the mode, and moves the socket to its place.
-fn bind_aside(
-    folder: &Path,
-    path: &Path,
-    mode: u32,
-) -> io::Result<(UnixListener, SocketFile)> {
+fn bind_aside(folder: &Path, path: &Path, mode: u32) -> io::Result<(UnixListener, SocketFile)> {
     let aside = folder.join(format!(".{:x}", fastrand::u32(..)));
     fs::DirBuilder::new().mode(0o700).create(&aside)?;
     let temporary = aside.join("s");
     let bound = UnixListener::bind(&temporary).and_then(|listener| {
         listener.set_nonblocking(true)?;
         fs::set_permissions(&temporary, Permissions::from_mode(mode))?;
-        let made = fs::symlink_metadata(&temporary)?;
+        let inode = fs::symlink_metadata(&temporary)?;
         fs::rename(&temporary, path)?;
         let file = SocketFile {
             path: path.to_owned(),
-            identity: (made.dev(), made.ino()),
+            identity: (inode.dev(), inode.ino()),
         };
         Ok((listener, file))
     });

@@ -82,8 +82,7 @@ fn id(resource: Resource) -> &'static str {
 }
 
 fn operation(resource: Resource, method: &str) -> Value {
-    let drop_in =
-        resource == Resource::DropIn || (resource == Resource::Token && method == "post");
+    let drop_in = resource == Resource::DropIn || (resource == Resource::Token && method == "post");
     let params = if drop_in {
         Resource::DropIn.params()
     } else {
@@ -132,8 +131,10 @@ fn query_parameter(param: Param) -> Value {
 fn request_body(resource: Resource, drop_in: bool) -> Option<Value> {
     if drop_in {
         let any = json!({"schema": {}});
-        return Some(json!({"required": false, "description": "Anything up to 64 KiB; ignored.",
-            "content": {"application/x-www-form-urlencoded": any, "*/*": any}}));
+        return Some(
+            json!({"required": false, "description": "Anything up to 64 KiB; ignored.",
+            "content": {"application/x-www-form-urlencoded": any, "*/*": any}}),
+        );
     }
     (resource == Resource::Refresh).then(|| {
         json!({"required": false, "content": {"application/json": {"schema": reference("Rejected")}}})
@@ -196,7 +197,11 @@ fn responses(resource: Resource, method: &str, drop_in: bool) -> Value {
     } else if resource.is_probe() {
         answer("503", "Not yet, or not any more", &plain());
     }
-    answer("4XX", "A request that is malformed or not allowed", &problem);
+    answer(
+        "4XX",
+        "A request that is malformed or not allowed",
+        &problem,
+    );
     Value::Object(responses)
 }
 
@@ -275,6 +280,10 @@ fn integration(states: &[&str], time: &Value) -> Value {
         "refresh_token_expires_at": time, "store_error": nullable("string"),
         "token_fingerprint": nullable("string"),
     });
-    let required: Vec<_> = properties.as_object().into_iter().flat_map(Map::keys).collect();
+    let required: Vec<_> = properties
+        .as_object()
+        .into_iter()
+        .flat_map(Map::keys)
+        .collect();
     json!({"type": "object", "required": required, "properties": properties})
 }

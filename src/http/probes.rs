@@ -1,9 +1,9 @@
 //! `/livez`, `/readyz`, `/startupz`: plain text for kubelets and people.
 
+use super::Context;
 use super::answer::{self, Answer};
 use super::error::probe_status;
 use super::health::holds_start_back;
-use super::Context;
 
 /// One condition of a probe.
 struct Check {

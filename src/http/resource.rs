@@ -37,8 +37,7 @@ impl Resource {
     ];
 
     /// What the admin listener serves.
-    pub(super) const ADMIN: [Self; 4] =
-        [Self::Livez, Self::Readyz, Self::Startupz, Self::Metrics];
+    pub(super) const ADMIN: [Self; 4] = [Self::Livez, Self::Readyz, Self::Startupz, Self::Metrics];
 
     /// The path as OpenAPI writes it.
     pub(super) fn path(self) -> &'static str {

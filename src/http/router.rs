@@ -155,11 +155,7 @@ fn refused(
 }
 
 impl Router {
-    pub(super) async fn answer(
-        &self,
-        peer: Peer,
-        request: hyper::Request<Incoming>,
-    ) -> Reply {
+    pub(super) async fn answer(&self, peer: Peer, request: hyper::Request<Incoming>) -> Reply {
         let begun = self.context.clock.now();
         let (mut reply, route) = self.reply(peer, request, begun).await;
         answer::seal(reply.headers_mut());
@@ -205,17 +201,17 @@ impl Router {
 
     /// The request that is almost every request, `GET /token/{integration}` for a good token,
     /// without going through the router; what is not exactly that is left to it.
-    fn at_once(&self, head: &Parts, now: Now) -> Option<Answer> {
+    fn at_once(&self, request: &Parts, now: Now) -> Option<Answer> {
         self.guards.as_ref()?;
-        let name = head.uri.path().strip_prefix("/token/")?;
-        if head.method != Method::GET || head.uri.query().is_some() || name.contains('/') {
+        let name = request.uri.path().strip_prefix("/token/")?;
+        if request.method != Method::GET || request.uri.query().is_some() || name.contains('/') {
             return None;
         }
         let context = &*self.context;
         let entry = context.directory.get(name)?;
         let want = token::want(context, query::Query::default());
         let held = entry.reader.good(now, want.min_ttl)?;
-        let answer = token::render(&held, None, &head.headers, now)?;
+        let answer = token::render(&held, None, &request.headers, now)?;
         entry.counters.token_request(TokenLabel::Served);
         Some(answer)
     }

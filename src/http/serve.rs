@@ -65,7 +65,11 @@ pub async fn serve(bound: Vec<Bound>, router: Router, limits: Limits, stop: Canc
 
 enum Listener {
     Tcp(TcpListener),
-    Unix(UnixListener, SocketFile),
+    Unix {
+        listener: UnixListener,
+        /// Removed when the listener is dropped.
+        _file: SocketFile,
+    },
 }
 
 enum Stream {
@@ -77,7 +81,10 @@ impl Listener {
     fn new(socket: Socket) -> io::Result<Self> {
         Ok(match socket {
             Socket::Tcp(listener) => Self::Tcp(TcpListener::from_std(listener)?),
-            Socket::Unix(listener, file) => Self::Unix(UnixListener::from_std(listener)?, file),
+            Socket::Unix(listener, file) => Self::Unix {
+                listener: UnixListener::from_std(listener)?,
+                _file: file,
+            },
         })
     }
 
@@ -89,7 +96,7 @@ impl Listener {
                 stream.set_nodelay(true)?;
                 Ok(Stream::Tcp(stream))
             }
-            Self::Unix(listener, _) => Ok(Stream::Unix(listener.accept().await?.0)),
+            Self::Unix { listener, _file } => Ok(Stream::Unix(listener.accept().await?.0)),
         }
     }
 }

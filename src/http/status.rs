@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::Context;
 use super::answer::{self, Answer};
 use super::directory::Entry;
 use super::error::Problem;
-use super::Context;
 use crate::base::{Now, Timestamp};
 use crate::snapshot::State;
 use crate::telemetry::IntegrationSample;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use hyper::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
 
+use super::Context;
 use super::answer::{self, Answer};
 use super::directory::Entry;
 use super::error::Problem;
 use super::negotiate;
 use super::query::{Format, Query};
-use super::Context;
 use crate::base::{Now, Secret};
 use crate::snapshot::{Denied, Held, MinTtl, Rejected, Want};
 use crate::spec::Grant;
@@ -39,8 +39,8 @@ pub(super) async fn get(
     let entry = context.directory.find(name)?;
     let held = obtain(context, &entry, query).await?;
     let now = context.clock.now();
-    let answer = render(&held, query.format, headers, now)
-        .ok_or_else(|| Problem::no_authorization(name))?;
+    let answer =
+        render(&held, query.format, headers, now).ok_or_else(|| Problem::no_authorization(name))?;
     entry.counters.token_request(TokenLabel::Served);
     Ok(answer)
 }
@@ -140,8 +140,8 @@ pub(super) async fn refresh(
         (refreshed.held, refreshed.retry_after)
     };
     let now = context.clock.now();
-    let mut answer = render(&held, query.format, headers, now)
-        .ok_or_else(|| Problem::no_authorization(name))?;
+    let mut answer =
+        render(&held, query.format, headers, now).ok_or_else(|| Problem::no_authorization(name))?;
     if let Some(wait) = retry_after {
         let seconds = answer::retry_seconds(wait);
         answer.headers_mut().insert(RETRY_AFTER, seconds.into());
