@@ -95,6 +95,15 @@ pub(super) enum Next {
     Listen,
 }
 
+impl Next {
+    pub(super) fn sleep(self) -> Option<Duration> {
+        match self {
+            Self::Sleep(wait) => Some(wait),
+            Self::Fetch | Self::Await | Self::Listen => None,
+        }
+    }
+}
+
 #[derive(Debug)]
 enum Token {
     None,

@@ -12,7 +12,6 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::hold::Hold;
-use super::machine::Event;
 use super::worker::{self, Worker};
 use crate::base::Clock;
 use crate::exchange::TokenSource;
@@ -30,7 +29,7 @@ pub struct Deps {
 pub struct Supervisor {
     deps: Deps,
     holds: HashMap<(String, String), Arc<Hold>>,
-    workers: Vec<Worker>,
+    pub(super) workers: Vec<Box<Worker>>,
 }
 
 impl Supervisor {
@@ -54,7 +53,7 @@ impl Supervisor {
             .map(|key| Arc::clone(self.holds.entry(key).or_default()));
         let Deps { clock, metrics } = self.deps.clone();
         let (worker, reader) = worker::build(spec, source, counters, hold, clock, metrics);
-        self.workers.push(worker);
+        self.workers.push(Box::new(worker));
         reader
     }
 
@@ -73,11 +72,10 @@ impl Supervisor {
 }
 
 /// Runs a worker, again and again if it panics; its board, and so the token it holds, lives on.
-async fn keep_running(mut worker: Worker, stop: CancellationToken) {
-    let mut first = Some(Event::Started);
+pub(super) async fn keep_running(mut worker: Box<Worker>, stop: CancellationToken) {
     loop {
         // What a panic can leave half done is the machine, and `panicked` puts it into a wait.
-        let run = AssertUnwindSafe(worker.run(first.take(), &stop));
+        let run = AssertUnwindSafe(worker.run(&stop));
         if run.catch_unwind().await.is_ok() {
             return;
         }

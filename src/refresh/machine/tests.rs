@@ -273,7 +273,7 @@ impl World {
 }
 
 fn ended(how: u8, life: u64, sent: Now) -> Ended {
-    let retry_after = (life % 2 == 0).then(|| Duration::from_millis(life));
+    let retry_after = life.is_multiple_of(2).then(|| Duration::from_millis(life));
     match how {
         0 => Ended::Transient {
             retry_after,
@@ -283,7 +283,7 @@ fn ended(how: u8, life: u64, sent: Now) -> Ended {
         2 => Ended::DeadGrant(failure(ErrorCode::LoginRequired)),
         3 => Ended::SecretUnavailable(failure(ErrorCode::SecretUnavailable)),
         _ => Ended::Issued {
-            held: held(sent, (life % 7 != 0).then_some(life)),
+            held: held(sent, (!life.is_multiple_of(7)).then_some(life)),
             secret_in_use: None,
         },
     }

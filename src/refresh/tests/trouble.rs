@@ -87,7 +87,7 @@ async fn a_vendor_that_dies_or_refuses_later_takes_nothing_away() {
             assert!(!engine.is_served(&reader), "a dead token was served");
             sleep(Duration::from_millis(100)).await;
         }
-        vendor.from_now_on(token(100));
+        vendor.becomes(token(100));
         let held = reader.token(&*engine.clock, want(3600)).await;
         assert!(held.is_ok() || state == State::Rejected, "{held:?}");
         seconds(3600).await;
@@ -238,7 +238,7 @@ async fn an_unreadable_secret_is_looked_for_every_ten_seconds_or_when_it_appears
     seconds(35).await;
     assert_eq!(vendor.asked(), 4);
     assert_eq!(reader.get().state(engine.clock.now()), State::Pending);
-    vendor.from_now_on(token(60));
+    vendor.becomes(token(60));
     vendor.new_secret();
     sleep(Duration::from_millis(100)).await;
     assert!(engine.is_served(&reader));
