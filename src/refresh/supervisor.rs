@@ -29,7 +29,7 @@ pub struct Deps {
 pub struct Supervisor {
     deps: Deps,
     holds: HashMap<(String, String), Arc<Hold>>,
-    pub(super) workers: Vec<Box<Worker>>,
+    pub(super) workers: Vec<Worker>,
 }
 
 impl Supervisor {
@@ -53,7 +53,7 @@ impl Supervisor {
             .map(|key| Arc::clone(self.holds.entry(key).or_default()));
         let Deps { clock, metrics } = self.deps.clone();
         let (worker, reader) = worker::build(spec, source, counters, hold, clock, metrics);
-        self.workers.push(Box::new(worker));
+        self.workers.push(worker);
         reader
     }
 
@@ -61,7 +61,7 @@ impl Supervisor {
     pub async fn run(self, stop: CancellationToken) {
         let mut tasks = JoinSet::new();
         for worker in self.workers {
-            tasks.spawn(keep_running(worker, stop.clone()));
+            tasks.spawn(keep_running(Box::new(worker), stop.clone()));
         }
         while let Some(ended) = tasks.join_next().await {
             if ended.is_err() {

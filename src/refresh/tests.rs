@@ -116,6 +116,10 @@ impl Script {
         self.asked.lock().unwrap().len()
     }
 
+    fn first(&self) -> crate::base::Mono {
+        self.asked.lock().unwrap()[0].mono
+    }
+
     /// Seconds between the exchanges.
     fn gaps(&self) -> Vec<f64> {
         let asked = self.asked.lock().unwrap();

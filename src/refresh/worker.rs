@@ -83,6 +83,10 @@ impl Worker {
             let event = match next {
                 Next::Fetch if stop.is_cancelled() => return,
                 Next::Fetch => self.exchange().await,
+                // A flood of nudges must not keep what is due from being done.
+                Next::Sleep(Duration::ZERO) if !stop.is_cancelled() => Event::Timer {
+                    used: self.board.take_used(),
+                },
                 Next::Sleep(_) | Next::Listen | Next::Await => {
                     // Only this loop exchanges, so no exchange can be in flight here.
                     match self.woken(next.sleep(), stop).await {

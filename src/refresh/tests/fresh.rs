@@ -254,9 +254,29 @@ async fn a_worker_is_small() {
     let mut engine = Engine::new();
     let (_, reader) = engine.add("acme", policy(), [], token(100));
     let worker = engine.supervisor.as_mut().unwrap().workers.pop().unwrap();
-    let task = super::super::supervisor::keep_running(worker, CancellationToken::new());
+    let task = super::super::supervisor::keep_running(Box::new(worker), CancellationToken::new());
     // There may be many thousands.
     let size = size_of_val(&task) + size_of::<super::super::worker::Worker>();
     assert!(size < 1280, "{size} bytes");
     drop(reader);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_nudges_does_not_keep_a_renewal_from_being_due() {
+    let refresh = RefreshPolicy {
+        reissue: Reissue::Same,
+        ..policy()
+    };
+    let (engine, vendor, reader) = Engine::with(refresh, [], token(2));
+    seconds(1).await;
+    let flood = async {
+        while vendor.asked() == 1 && engine.clock.now().mono.since(vendor.first()) < LIMIT {
+            reader.nudge(Nudge::Short);
+            sleep(Duration::from_micros(300)).await;
+        }
+    };
+    flood.await;
+    assert_eq!(vendor.gaps(), [2.0]);
+}
+
+const LIMIT: Duration = Duration::from_secs(4);
