@@ -19,7 +19,7 @@ use crate::exchange::{Outcome, TokenSource};
 use crate::snapshot::{Denied, Doing, MinTtl, Nudge, Reader, Rejected, State, Want};
 use crate::spec::{
     Api, ClientAuth, Endpoint, Grant, Integration, Method, Net, RefreshPolicy, Reissue,
-    RequestFormat, Template, TokenRequest, Vendor, When,
+    RequestFormat, SecretSource, StaticToken, Template, TokenRequest, Vendor, When,
 };
 use crate::telemetry::{IntegrationCounters, Metrics};
 
