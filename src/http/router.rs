@@ -88,6 +88,10 @@ async fn answer(
     head: &Parts,
     body: Body,
 ) -> Result<Answer, Problem> {
+    let name = integration_name(head.uri.path());
+    if resource.path().contains("{integration}") && name.is_empty() {
+        return Err(Problem::no_route());
+    }
     if !resource.takes(&head.method) {
         return Err(Problem::method(resource.allow()));
     }
@@ -99,7 +103,6 @@ async fn answer(
         (resource.params(), Unknown::Refused)
     };
     let query = query::parse(head.uri.query(), params, unknown)?;
-    let name = integration_name(head.uri.path());
     match resource {
         Resource::Token if head.method != Method::POST => {
             token::get(context, name, query, &head.headers).await
