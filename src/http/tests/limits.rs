@@ -98,6 +98,17 @@ async fn sizes_of_bodies() {
         let larger = site.post(path, "", &" ".repeat(900_000)).await;
         assert_eq!(larger.status, 413, "{path}");
     }
+    for path in ["/livez", "/token/sfmc", "/nowhere"] {
+        let body = "x".repeat(65_537);
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 65537\r\n\r\n{body}"
+        );
+        assert_eq!(site.send(&request).await.status, 413, "{path}");
+        let foreign = site
+            .send(&request.replace("localhost", "evil.example"))
+            .await;
+        assert_eq!(foreign.status, 403, "{path}");
+    }
     let chunk = format!("10000\r\n{}\r\n", "x".repeat(65_536));
     let chunked = format!(
         "POST /token/sfmc HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}{chunk}0\r\n\r\n"
