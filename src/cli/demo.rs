@@ -56,6 +56,7 @@ async fn demo(args: &Args, output: &mut Output) -> Result<(), Exit> {
         spec(args.listen, vendors)?,
         Deps {
             clock: Arc::new(SystemClock),
+            env: Env::from_pairs(std::iter::empty::<(String, String)>()),
         },
     )
     .map_err(|error| {

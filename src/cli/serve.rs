@@ -33,5 +33,5 @@ pub(super) fn run(args: &Args, env: &Env, _output: &mut Output) -> Result<(), Ex
     for warning in &loaded.warnings {
         tracing::warn!(file = warning.file, key = warning.key, "{}", warning.message);
     }
-    crate::app::serve(loaded.spec).map_err(|error| Exit::Failed(format!("error: {error}")))
+    crate::app::serve(loaded.spec, env.clone()).map_err(|error| Exit::Failed(format!("error: {error}")))
 }
