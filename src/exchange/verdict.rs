@@ -53,9 +53,8 @@ fn class_of(facts: Facts<'_>) -> OutcomeClass {
     }
     match facts.error {
         Some("temporarily_unavailable" | "server_error" | "slow_down") => return Transient,
-        Some("invalid_client") => return BadCredential,
         Some("invalid_grant") if facts.refresh_token_sent => return DeadGrant,
-        Some("invalid_grant") => return BadCredential,
+        Some("invalid_client" | "invalid_grant") => return BadCredential,
         Some("invalid_request" | "invalid_scope" | "unsupported_grant_type" | "invalid_target") => {
             return BadRequest;
         }
