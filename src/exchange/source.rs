@@ -226,7 +226,7 @@ impl Endpoint {
                     continue;
                 }
             };
-            if tried.contains(&secret) {
+            if tried.contains(&secret) || (refusal.is_some() && budget.left.is_zero()) {
                 continue;
             }
             tried.push(secret.clone());
@@ -347,6 +347,7 @@ impl Endpoint {
         let held = self.held(filled, &memory);
         let policy = &self.integration.refresh;
         let context = Context {
+            id: &self.integration.id,
             shape: &self.integration.response,
             vendor: &self.integration.vendor,
             host: &self.host,

@@ -33,7 +33,8 @@ fn read(
         body: Zeroizing::new(body.as_ref().to_vec()),
     };
     let answer = Answer::read(&response, shape, sent_at());
-    normalise(&answer, shape, sent_at(), &[], None)
+    let id = "billing".parse().unwrap();
+    normalise(&answer, &id, shape, sent_at(), &[], None)
 }
 
 fn plain(body: &Value) -> Result<Issued, Unreadable> {
