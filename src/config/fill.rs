@@ -340,7 +340,7 @@ fn given(node: &Node, param: &super::Param, path: &str, report: &mut Report) -> 
         let about = &param.description;
         let mut message = format!("does not have the form the provider wants: {about}");
         if let Some(example) = &param.example {
-            message.push_str(&format!(", such as \"{example}\""));
+            message = format!("{message}, such as \"{example}\"");
         }
         report.problem(node.file(), node.key(path), message);
         return Value::Bad;

@@ -81,8 +81,8 @@ fn build(
         return Err(report.refuse());
     }
     let root = merge::documents(documents, &mut report);
-    let spec = merge::resolve(root, env, &mut report)
-        .and_then(|resolved| lower::spec(&resolved, env, options, &mut report));
-    let (spec, warnings) = report.finish(spec)?;
+    let resolved = merge::resolve(root, env, &mut report);
+    let spec = lower::spec(&resolved, env, options, &mut report);
+    let (spec, warnings) = report.finish(Some(spec))?;
     Ok(Loaded { spec, warnings })
 }

@@ -336,7 +336,7 @@ fn rules<T>(
     let Some(Raw::List(items)) = table.take(key).map(|node| node.raw) else {
         return Vec::new();
     };
-    let mut built = Vec::with_capacity(items.len());
+    let mut all = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
         let Raw::Table(rule) = &item.raw else {
             continue;
@@ -360,7 +360,7 @@ fn rules<T>(
             continue;
         }
         match build(when, rule) {
-            Some(one) => built.push(one),
+            Some(one) => all.push(one),
             None => report.problem(
                 file,
                 &path,
@@ -368,7 +368,7 @@ fn rules<T>(
             ),
         }
     }
-    built
+    all
 }
 
 /// Every hole is a parameter (or, under `api`, a member of the answer), and secrets stand alone.
