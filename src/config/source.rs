@@ -3,13 +3,14 @@
 //! Owns reading and parsing into raw trees. Invariant: a syntax error is told by line and column
 //! only, since both the `toml` and the `config` crate would print the source line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ::config::{FileFormat, Format as _};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::problem::Report;
 use super::tree::{Origin, Table};
@@ -138,6 +139,15 @@ pub(super) fn parse(
         report.problem(file, "", message);
         return None;
     }
+    if matches!(format, Format::Json)
+        && let Err(error) = serde_json::from_str::<Json>(text)
+        && error.is_data()
+    {
+        let (line, column) = (error.line(), error.column());
+        let message = format!("has a key twice in one table, at line {line}, column {column}");
+        report.problem(file, "", message);
+        return None;
+    }
     let parser = match format {
         Format::Toml => FileFormat::Toml,
         Format::Yaml => FileFormat::Yaml,
@@ -154,6 +164,63 @@ pub(super) fn parse(
             report.problem(file, "", format!("is not valid {}{place}", format.name()));
             None
         }
+    }
+}
+
+/// Any JSON, as long as no table has a key twice: TOML and YAML refuse that by themselves, and a
+/// second definition must not win in silence.
+struct Json;
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for Json {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
+        while items.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self, A::Error> {
+        let mut names = BTreeSet::new();
+        while let Some((name, Self)) = members.next_entry::<String, Self>()? {
+            if !names.insert(name) {
+                return Err(serde::de::Error::custom("a key twice"));
+            }
+        }
+        Ok(self)
     }
 }
 

@@ -674,6 +674,16 @@ fn an_operators_own_provider() {
         "integrations.a.tenant",
         "path",
     );
+    let heir = with(
+        "https://x.example",
+        "t",
+        "pin = { file = \"/pin\" }\n[integrations.b]\ninherit = \"a\"\npin = \"p\"\n[integrations.c]\ninherit = \"a\"\npin = { file = \"/c\" }",
+    );
+    let heirs = try_with(&heir, &[]).unwrap();
+    assert_eq!(
+        tests_request(&heirs, 2).params[1].1,
+        RequestValue::Secret(SecretSource::File("/c".into()))
+    );
     assert!(provider("acme", Some(folder.path())).is_ok());
     assert!(
         provider("acme", None)
@@ -921,6 +931,12 @@ fn syntax_errors_tell_the_place_and_nothing_else() {
         (Format::Yaml, "canary", "one table"),
         (Format::Json, "{\"a\": \"canary\",\n x", "line 2, column 2"),
         (Format::Json, "[\"canary\"]", "one table"),
+        (
+            Format::Json,
+            "{\"a\": 1,\n\"a\": \"canary\"}",
+            "twice in one table, at line 2",
+        ),
+        (Format::Yaml, "a: 1\na: canary\n", "YAML"),
         (Format::Toml, "canary = 99999999999999999999", "TOML"),
     ] {
         let problems = load_text("f", text, format, &env, Options::default()).unwrap_err();

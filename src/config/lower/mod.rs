@@ -189,6 +189,8 @@ pub(super) fn spec(resolved: &Resolved, env: &Env, options: Options, report: &mu
         secrets: &secrets,
         sections: &resolved.sections,
         net,
+        responses: integration::Pool::default(),
+        apis: integration::Pool::default(),
     };
     let integrations: Vec<_> = resolved
         .definitions
