@@ -1019,3 +1019,53 @@ fn an_alias_bomb_is_refused() {
     );
     assert!(result.unwrap_err().to_string().contains("aliases"));
 }
+
+#[test]
+fn what_an_api_call_needs() {
+    let loaded = loaded(&format!(
+        "{BILLING}[integrations.billing.api]\nbase_url = \"https://api.example.com/{{client_id}}/{{tenant.id}}\"\nheaders = {{ Authorization = \"\", X-Api-Key = \"{{client_id}}\", X-Brace = \"{{{{a}}}}\" }}\nquery = {{ t = \"{{access_token}}\" }}\n"
+    ));
+    let api = &loaded.spec.integrations[0].api;
+    let tenant = |name: &str| (name == "tenant.id").then(|| "7".to_owned());
+    let base_url = api.base_url.as_ref().unwrap();
+    assert_eq!(
+        base_url.render(tenant).unwrap(),
+        "https://api.example.com/abc/7"
+    );
+    let headers: Vec<_> = api
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.literal()))
+        .collect();
+    assert_eq!(
+        headers,
+        [("X-Api-Key", Some("abc")), ("X-Brace", Some("{a}"))]
+    );
+    assert_eq!(
+        api.query[0]
+            .1
+            .render(|name| Some(name.to_uppercase()))
+            .unwrap(),
+        "ACCESS_TOKEN"
+    );
+}
+
+#[test]
+fn thousands_of_integrations() {
+    use std::fmt::Write as _;
+    let mut text = SFMC.to_owned();
+    for index in 0..3000 {
+        writeln!(
+            text,
+            "[integrations.unit-{index}]\ninherit = \"sfmc\"\naccount_id = \"{index}\""
+        )
+        .unwrap();
+    }
+    let spec = loaded(&text).spec;
+    assert_eq!(spec.integrations.len(), 3001);
+    assert!(spec.integrations.is_sorted_by_key(|one| one.id.clone()));
+    assert!(Arc::ptr_eq(
+        &spec.integrations[1].response,
+        &spec.integrations[2000].response
+    ));
+}
