@@ -1,1 +1,53 @@
-//! http
+//! What local callers see: routes, guards, answers, and the listeners they come through.
+//!
+//! A request can ask, never do: this module reads snapshots and nudges workers, and must not know
+//! how tokens are obtained or stored. Invariant: every request passes the guards before any route,
+//! and every answer is either a documented one or a problem document.
+
+mod answer;
+mod body;
+mod connection;
+mod directory;
+mod error;
+mod guards;
+mod headers;
+mod health;
+mod listen;
+mod negotiate;
+mod openapi;
+mod probes;
+mod query;
+mod resource;
+mod router;
+mod seats;
+mod serve;
+mod status;
+mod token;
+
+pub use directory::{Directory, Entry};
+pub use health::Health;
+pub use listen::{BindError, Bound, bind};
+pub use router::{Router, admin_router, main_router};
+pub use serve::{Limits, serve};
+
+use std::sync::Arc;
+
+use crate::base::{Clock, Timestamp};
+use crate::spec::{Access, Server};
+use crate::telemetry::Metrics;
+
+/// Everything an answer can need.
+#[derive(Debug)]
+pub struct Context {
+    pub directory: Directory,
+    pub health: Health,
+    pub clock: Arc<dyn Clock>,
+    pub metrics: Arc<Metrics>,
+    pub server: Server,
+    pub access: Access,
+    /// When the configuration in use was loaded.
+    pub loaded_at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,19 @@
-//! refresh
+//! Keeping tokens fresh: one worker per integration, the only one that talks to its vendor.
+//!
+//! [`Supervisor`] owns the workers; a worker is a thin async shell around a pure state machine.
+//! Must not know HTTP, ours or the vendor's: it asks a `TokenSource` and publishes snapshots.
+//! Invariant: single flight is ownership, and no failure takes a valid token away.
+
+mod api;
+mod hold;
+mod machine;
+mod report;
+mod schedule;
+mod spacing;
+mod supervisor;
+mod worker;
+
+pub use supervisor::{Deps, Supervisor};
+
+#[cfg(test)]
+mod tests;

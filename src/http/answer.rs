@@ -1,0 +1,61 @@
+//! Answers as bytes, with the headers they share.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::Response;
+use hyper::header::{
+    CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, PRAGMA, VARY,
+};
+
+use crate::base::{Now, Secret};
+use crate::snapshot::Held;
+
+/// Every answer is complete before it is sent.
+pub(super) type Answer = Response<Full<Bytes>>;
+
+const TOKEN_EXPIRES_IN: HeaderName = HeaderName::from_static("token-expires-in");
+
+/// Text for anyone to see.
+pub(super) fn text(content_type: &'static str, text: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(text.into()));
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+/// Text with a token in it, made of the secret itself: no copy that would not be wiped.
+pub(super) fn secret(content_type: &'static str, text: Secret, held: &Held, now: Now) -> Answer {
+    let mut answer = Response::new(Full::new(Bytes::from_owner(Exposed(text))));
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    headers.insert(VARY, HeaderValue::from_static("Accept"));
+    if let Some(left) = held.left(now) {
+        headers.insert(TOKEN_EXPIRES_IN, left.as_secs().into());
+    }
+    answer
+}
+
+/// On every answer: browsers must not guess what it is.
+pub(super) fn seal(headers: &mut HeaderMap) {
+    const NOSNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
+    headers.insert(NOSNIFF, HeaderValue::from_static("nosniff"));
+}
+
+/// Whole seconds, rounded up, at least one: a caller that obeys must not come too early.
+pub(super) fn retry_seconds(wait: Duration) -> u64 {
+    let rounded = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    rounded.max(1)
+}
+
+struct Exposed(Secret);
+
+impl AsRef<[u8]> for Exposed {
+    fn as_ref(&self) -> &[u8] {
+        self.0.expose().as_bytes()
+    }
+}

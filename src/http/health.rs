@@ -1,0 +1,69 @@
+//! What the probes report: a latch for the start, a flag for the end.
+//!
+//! Invariant: once started, always started; once stopping, always stopping.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::directory::{Directory, Entry};
+use crate::base::{Mono, Now};
+use crate::snapshot::State;
+use crate::spec::When;
+
+#[derive(Debug)]
+pub struct Health {
+    /// When vendors that do not answer no longer hold the start back.
+    patience_ends: Mono,
+    started: AtomicBool,
+    stopping: CancellationToken,
+}
+
+impl Health {
+    /// `now` is the start of the process, `startup_wait` as configured.
+    pub fn new(now: Now, startup_wait: Duration) -> Self {
+        Self {
+            patience_ends: now.mono.plus(startup_wait),
+            started: AtomicBool::new(false),
+            stopping: CancellationToken::new(),
+        }
+    }
+
+    /// From now on not ready, and nobody waits for a token any more.
+    pub fn stopping(&self) {
+        self.stopping.cancel();
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.is_cancelled()
+    }
+
+    pub(super) async fn stopped(&self) {
+        self.stopping.cancelled().await;
+    }
+
+    /// Whether the start is over; latched.
+    pub fn is_started(&self, directory: &Directory, now: Now) -> bool {
+        if self.started.load(Ordering::Acquire) {
+            return true;
+        }
+        let over = now.mono >= self.patience_ends
+            || directory
+                .all()
+                .iter()
+                .all(|entry| !holds_start_back(entry, now));
+        if over {
+            self.started.store(true, Ordering::Release);
+        }
+        over
+    }
+}
+
+/// Whether the start waits for this one: required, asked for by itself, and without a first final
+/// answer. A refusal is final, as waiting longer would not change it.
+pub(super) fn holds_start_back(entry: &Entry, now: Now) -> bool {
+    entry.integration.required
+        && entry.integration.refresh.when == When::Always
+        && entry.reader.get().state(now) == State::Pending
+}

@@ -1,0 +1,289 @@
+//! `GET /openapi.json`: the API as OpenAPI 3.1, made of the tables the router, the query parser and
+//! the errors work with.
+
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use super::answer::{self, Answer};
+use super::error::status;
+use super::query::Param;
+use super::resource::Resource;
+use crate::base::ErrorCode;
+use crate::snapshot::State;
+
+static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| document().to_string().into());
+
+pub(super) fn answer() -> Answer {
+    answer::text("application/json", DOCUMENT.clone())
+}
+
+pub(super) fn document() -> Value {
+    let mut paths = Map::new();
+    for resource in Resource::ALL {
+        let mut item = Map::new();
+        if resource.gets() {
+            item.insert("get".to_owned(), operation(resource, "get"));
+            item.insert("head".to_owned(), operation(resource, "head"));
+        }
+        if resource.posts() {
+            item.insert("post".to_owned(), operation(resource, "post"));
+        }
+        paths.insert(resource.path().to_owned(), Value::Object(item));
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Token broker",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Serves fresh access tokens of the configured integrations to local programs.",
+            "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"},
+        },
+        "servers": [{"url": "http://127.0.0.1:8656"}],
+        "paths": paths,
+        "components": {"schemas": schemas()},
+    })
+}
+
+fn summary(resource: Resource) -> &'static str {
+    match resource {
+        Resource::Token => "A valid access token",
+        Resource::DropIn => {
+            "A valid access token, for SDKs whose token URL can be set; the body is ignored"
+        }
+        Resource::Refresh => "A new access token, for instance after the vendor's API answered 401",
+        Resource::Headers => "All that a call to the vendor's API needs",
+        Resource::Integrations => "The state of all integrations",
+        Resource::Integration => "The state of one integration",
+        Resource::Livez => "Whether the process runs",
+        Resource::Readyz => "Whether requests are served",
+        Resource::Startupz => "Whether every required integration had its first answer",
+        Resource::Metrics => "Metrics in the Prometheus text format",
+        Resource::OpenApi => "This document",
+    }
+}
+
+/// The word before the method in `operationId`.
+fn id(resource: Resource) -> &'static str {
+    match resource {
+        Resource::Token => "token",
+        Resource::DropIn => "drop_in",
+        Resource::Refresh => "refresh",
+        Resource::Headers => "headers",
+        Resource::Integrations => "integrations",
+        Resource::Integration => "integration",
+        Resource::Livez => "livez",
+        Resource::Readyz => "readyz",
+        Resource::Startupz => "startupz",
+        Resource::Metrics => "metrics",
+        Resource::OpenApi => "openapi",
+    }
+}
+
+fn operation(resource: Resource, method: &str) -> Value {
+    let drop_in = resource == Resource::DropIn || (resource == Resource::Token && method == "post");
+    let params = if drop_in {
+        Resource::DropIn.params()
+    } else {
+        resource.params()
+    };
+    let mut parameters: Vec<_> = ["integration", "path"]
+        .into_iter()
+        .filter(|name| resource.path().contains(&format!("{{{name}}}")))
+        .map(path_parameter)
+        .collect();
+    parameters.extend(params.iter().copied().map(query_parameter));
+    let mut operation = json!({
+        "operationId": format!("{}_{method}", id(resource)),
+        "summary": summary(resource),
+        "parameters": parameters,
+        "responses": responses(resource, method, drop_in),
+    });
+    if let Some(body) = request_body(resource, drop_in)
+        && let Some(members) = operation.as_object_mut()
+    {
+        members.insert("requestBody".to_owned(), body);
+    }
+    operation
+}
+
+fn path_parameter(name: &str) -> Value {
+    let schema = if name == "integration" {
+        json!({"type": "string", "pattern": "^[a-z0-9]+([_-][a-z0-9]+)*$", "maxLength": 64})
+    } else {
+        json!({"type": "string", "minLength": 1})
+    };
+    json!({"name": name, "in": "path", "required": true, "schema": schema})
+}
+
+fn query_parameter(param: Param) -> Value {
+    let schema = if param.values().is_empty() {
+        json!({"type": "string", "pattern": "^([0-9]+|([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$",
+            "minLength": 1})
+    } else {
+        json!({"type": "string", "enum": param.values()})
+    };
+    json!({"name": param.name(), "in": "query", "description": param.about(), "schema": schema,
+        "allowEmptyValue": param == Param::Verbose})
+}
+
+fn request_body(resource: Resource, drop_in: bool) -> Option<Value> {
+    if drop_in {
+        let any = json!({"schema": {}});
+        return Some(
+            json!({"required": false, "description": "Anything up to 64 KiB; ignored.",
+            "content": {"application/x-www-form-urlencoded": any, "*/*": any}}),
+        );
+    }
+    (resource == Resource::Refresh).then(|| {
+        json!({"required": false, "content": {"application/json": {"schema": reference("Rejected")}}})
+    })
+}
+
+fn reference(schema: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{schema}")})
+}
+
+fn content(media: &str, schema: &Value) -> Value {
+    json!({media: {"schema": schema}})
+}
+
+fn responses(resource: Resource, method: &str, drop_in: bool) -> Value {
+    let text = json!({"type": "string"});
+    let plain = || content("text/plain", &text);
+    let ok = match resource {
+        Resource::Token | Resource::DropIn | Resource::Refresh if !drop_in => {
+            json!({"application/json": {"schema": reference("Token")}, "text/plain": {"schema": text}})
+        }
+        Resource::Token | Resource::DropIn | Resource::Refresh => {
+            content("application/json", &reference("Token"))
+        }
+        Resource::Headers => {
+            json!({"application/json": {"schema": reference("ApiCall")}, "text/plain": {"schema": text}})
+        }
+        Resource::Integrations => content("application/json", &reference("Status")),
+        Resource::Integration => content("application/json", &reference("Integration")),
+        Resource::Livez | Resource::Readyz | Resource::Startupz | Resource::Metrics => plain(),
+        Resource::OpenApi => content("application/json", &json!({"type": "object"})),
+    };
+    let problem = if drop_in {
+        content("application/json", &reference("OAuthError"))
+    } else {
+        content("application/problem+json", &reference("Problem"))
+    };
+    let mut responses = Map::new();
+    let mut answer = |status: &str, description: &str, content: &Value| {
+        let mut response = json!({"description": description});
+        // An answer to HEAD has no body to describe.
+        if method != "head"
+            && let Some(members) = response.as_object_mut()
+        {
+            members.insert("content".to_owned(), content.clone());
+        }
+        responses.insert(status.to_owned(), response);
+    };
+    answer("200", summary(resource), &ok);
+    if resource.is_token() {
+        for code in ErrorCode::ALL {
+            answer(status(code).as_str(), "See `error`", &problem);
+        }
+    } else if resource == Resource::Integration {
+        answer(
+            status(ErrorCode::UnknownIntegration).as_str(),
+            "No integration has that name",
+            &problem,
+        );
+    } else if resource.is_probe() {
+        answer("503", "Not yet, or not any more", &plain());
+    }
+    answer(
+        "4XX",
+        "A request that is malformed or not allowed",
+        &problem,
+    );
+    Value::Object(responses)
+}
+
+fn nullable(kind: &str) -> Value {
+    json!({"type": [kind, "null"]})
+}
+
+fn schemas() -> Value {
+    let errors = ErrorCode::ALL.map(ErrorCode::as_str);
+    let states = State::ALL.map(State::as_str);
+    let string = || json!({"type": "string"});
+    let time = || json!({"type": ["string", "null"], "format": "date-time"});
+    let vendor = json!({"type": "object", "properties": {"status": nullable("integer"),
+        "error": nullable("string"), "error_description": nullable("string")}});
+    json!({
+        "Token": {
+            "type": "object",
+            "description": "RFC 6749 section 5.1, live, with the vendor's further members.",
+            "required": ["access_token", "token_type"],
+            "properties": {"access_token": string(), "token_type": string(),
+                "expires_in": {"type": "integer", "minimum": 0},
+                "expires_at": {"type": "string", "format": "date-time"}, "scope": string()},
+            "additionalProperties": true,
+        },
+        "ApiCall": {
+            "type": "object",
+            "required": ["base_url", "headers", "query"],
+            "properties": {"base_url": nullable("string"),
+                "headers": {"type": "object", "additionalProperties": string()},
+                "query": {"type": "object", "additionalProperties": string()}},
+        },
+        "Rejected": {
+            "type": "object",
+            "properties": {"rejected": {"type": ["string", "null"], "minLength": 1,
+                "description": "The token the vendor's API refused, or its sha256 in hexadecimal."}},
+            "additionalProperties": false,
+        },
+        "Problem": {
+            "type": "object",
+            "required": ["type", "title", "status", "detail", "integration", "error", "error_description",
+                "retryable"],
+            "properties": {"type": string(), "title": string(), "status": {"type": "integer"},
+                "detail": string(), "integration": nullable("string"),
+                "error": {"type": "string", "enum": errors}, "error_description": string(),
+                "retryable": {"type": "boolean"}, "hint": string(),
+                "retry_after": {"type": "integer", "minimum": 1}, "vendor": vendor},
+        },
+        "OAuthError": {
+            "type": "object",
+            "required": ["error", "error_description"],
+            "properties": {"error": string(), "error_description": string()},
+        },
+        "Integration": integration(&states, &time()),
+        "Status": {
+            "type": "object",
+            "required": ["integrations", "config", "version"],
+            "properties": {
+                "integrations": {"type": "array", "items": reference("Integration")},
+                "config": {"type": "object", "required": ["loaded_at", "last_reload"],
+                    "properties": {"loaded_at": string(), "last_reload": nullable("object")}},
+                "version": string(),
+            },
+        },
+    })
+}
+
+fn integration(states: &[&str], time: &Value) -> Value {
+    let string = json!({"type": "string"});
+    let properties = json!({
+        "name": string, "provider": string, "grant": string,
+        "state": {"type": "string", "enum": states},
+        "expires_at": time, "expires_in": nullable("integer"), "refresh_at": time,
+        "last_success_at": time, "consecutive_failures": {"type": "integer"},
+        "last_error": {"oneOf": [reference("Problem"), {"type": "null"}]},
+        "secret_in_use": nullable("integer"), "secret_expires_at": time,
+        "refresh_token_expires_at": time, "store_error": nullable("string"),
+        "token_fingerprint": nullable("string"),
+    });
+    let required: Vec<_> = properties
+        .as_object()
+        .into_iter()
+        .flat_map(Map::keys)
+        .collect();
+    json!({"type": "object", "required": required, "properties": properties})
+}

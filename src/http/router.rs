@@ -1,0 +1,218 @@
+//! From a request to its answer: guards, then the route, then what all answers share.
+//!
+//! Invariant: nothing is routed before the guards have passed it.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::routing::any;
+use bytes::Bytes;
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
+use hyper::http::request::Parts;
+use hyper::{Method, Response};
+use tower::ServiceExt as _;
+
+use super::answer::{self, Answer};
+use super::error::{Problem, Style};
+use super::guards::{self, Guards, Peer};
+use super::query::{self, Unknown};
+use super::resource::Resource;
+use super::{Context, body, headers, openapi, probes, status, token};
+use crate::base::Now;
+use crate::telemetry::{Route, TokenLabel};
+
+/// All routes of one listener; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Router {
+    context: Arc<Context>,
+    /// `None` on the admin listener.
+    guards: Option<Arc<Guards>>,
+    routes: axum::Router,
+}
+
+/// Everything callers can ask for.
+pub fn main_router(context: Arc<Context>) -> Router {
+    let guards = Arc::new(Guards::new(&context.server, &context.access));
+    Router {
+        guards: Some(guards),
+        routes: routes(&context, &Resource::ALL),
+        context,
+    }
+}
+
+/// Probes and metrics only, and no guards: it may be on any address.
+pub fn admin_router(context: Arc<Context>) -> Router {
+    Router {
+        guards: None,
+        routes: routes(&context, &Resource::ADMIN),
+        context,
+    }
+}
+
+pub(super) type Reply = Response<Either<Full<Bytes>, Body>>;
+
+fn routes(context: &Arc<Context>, resources: &[Resource]) -> axum::Router {
+    let mut router = axum::Router::new();
+    for resource in resources.iter().copied() {
+        let context = Arc::clone(context);
+        let handler = move |request: Request| {
+            let context = Arc::clone(&context);
+            async move { routed(resource, &context, request).await }
+        };
+        router = router.route(&resource.pattern(), any(handler));
+    }
+    router.fallback(|request: Request| async move {
+        let style = style(request.method(), request.uri().path());
+        let answer = Problem::no_route().render(style);
+        answer.map(Body::new)
+    })
+}
+
+async fn routed(resource: Resource, context: &Context, request: Request) -> Response<Body> {
+    let style = style(request.method(), request.uri().path());
+    let (head, body) = request.into_parts();
+    let answer = match answer(resource, context, &head, body).await {
+        Ok(answer) => answer,
+        Err(problem) => refused(resource, context, &head, &problem, style),
+    };
+    let mut answer = answer.map(Body::new);
+    answer.extensions_mut().insert(resource.route());
+    answer
+}
+
+async fn answer(
+    resource: Resource,
+    context: &Context,
+    head: &Parts,
+    body: Body,
+) -> Result<Answer, Problem> {
+    if !resource.takes(&head.method) {
+        return Err(Problem::method(resource.allow()));
+    }
+    let drop_in = resource == Resource::DropIn
+        || (resource == Resource::Token && head.method == Method::POST);
+    let (params, unknown) = if drop_in {
+        (Resource::DropIn.params(), Unknown::Ignored)
+    } else {
+        (resource.params(), Unknown::Refused)
+    };
+    let query = query::parse(head.uri.query(), params, unknown)?;
+    let name = integration_name(head.uri.path());
+    match resource {
+        Resource::Token if head.method != Method::POST => {
+            token::get(context, name, query, &head.headers).await
+        }
+        Resource::Token | Resource::DropIn => {
+            // Dummy credentials: read so that the connection stays usable, and forgotten.
+            let _dummy = body::read(&head.headers, body).await?;
+            token::drop_in(context, name, query).await
+        }
+        Resource::Refresh => {
+            let body = body::read(&head.headers, body).await?;
+            token::refresh(context, name, query, &head.headers, &body).await
+        }
+        Resource::Headers => headers::get(context, name, query).await,
+        Resource::Integrations => Ok(status::all(context)),
+        Resource::Integration => status::one(context, name),
+        Resource::Livez => Ok(probes::livez(query.verbose)),
+        Resource::Readyz => Ok(probes::readyz(context, query.verbose)),
+        Resource::Startupz => Ok(probes::startupz(context, query.verbose)),
+        Resource::Metrics => Ok(status::metrics(context)),
+        Resource::OpenApi => Ok(openapi::answer()),
+    }
+}
+
+/// The second segment, undecoded: names need no encoding, and so none is undone.
+fn integration_name(path: &str) -> &str {
+    path.split('/').nth(2).unwrap_or_default()
+}
+
+/// Errors on the drop-in are for OAuth clients, whatever the rest of the path.
+fn style(method: &Method, path: &str) -> Style {
+    if method == Method::POST && path.starts_with("/token/") {
+        Style::OAuth
+    } else {
+        Style::Problem
+    }
+}
+
+/// Counts a failed request for a token, and renders the problem.
+fn refused(
+    resource: Resource,
+    context: &Context,
+    head: &Parts,
+    problem: &Problem,
+    style: Style,
+) -> Answer {
+    if resource.is_token()
+        && let Some(entry) = context.directory.get(integration_name(head.uri.path()))
+    {
+        entry.counters.token_request(problem.label());
+    }
+    problem.render(style)
+}
+
+impl Router {
+    pub(super) async fn answer(&self, peer: Peer, request: hyper::Request<Incoming>) -> Reply {
+        let begun = self.context.clock.now();
+        let (mut reply, route) = self.reply(peer, request, begun).await;
+        answer::seal(reply.headers_mut());
+        let took = self.context.clock.now().mono.since(begun.mono);
+        self.context.metrics.answered(route, took);
+        reply
+    }
+
+    async fn reply(
+        &self,
+        peer: Peer,
+        request: hyper::Request<Incoming>,
+        now: Now,
+    ) -> (Reply, Route) {
+        let (head, body) = request.into_parts();
+        let path = head.uri.path();
+        if let Err(problem) = self.guard(peer, &head) {
+            let answer = problem.render(style(&head.method, path));
+            return (answer.map(Either::Left), Route::Other);
+        }
+        if let Some(answer) = self.at_once(&head, now) {
+            return (answer.map(Either::Left), Route::Token);
+        }
+        let request = hyper::Request::from_parts(head, Body::new(body));
+        let mut answer = match self.routes.clone().oneshot(request).await {
+            Ok(answer) => answer,
+            Err(never) => match never {},
+        };
+        let route = answer.extensions_mut().remove::<Route>();
+        (answer.map(Either::Right), route.unwrap_or(Route::Other))
+    }
+
+    fn guard(&self, peer: Peer, head: &Parts) -> Result<(), Problem> {
+        let Some(guards) = &self.guards else {
+            return guards::limits(&head.uri, guards::headers_size(&head.headers));
+        };
+        let is_probe = || {
+            let mut probes = Resource::ALL.iter().filter(|it| it.is_probe());
+            probes.any(|probe| probe.path() == head.uri.path())
+        };
+        guards.check(peer, head, is_probe)
+    }
+
+    /// The request that is almost every request, `GET /token/{integration}` for a good token,
+    /// without going through the router; what is not exactly that is left to it.
+    fn at_once(&self, request: &Parts, now: Now) -> Option<Answer> {
+        self.guards.as_ref()?;
+        let name = request.uri.path().strip_prefix("/token/")?;
+        if request.method != Method::GET || request.uri.query().is_some() || name.contains('/') {
+            return None;
+        }
+        let context = &*self.context;
+        let entry = context.directory.get(name)?;
+        let want = token::want(context, query::Query::default());
+        let held = entry.reader.good(now, want.min_ttl)?;
+        let answer = token::render(&held, None, &request.headers, now)?;
+        entry.counters.token_request(TokenLabel::Served);
+        Some(answer)
+    }
+}

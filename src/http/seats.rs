@@ -1,0 +1,212 @@
+//! How many connections there may be, and which one goes when there are too many.
+//!
+//! Invariant: a connection that is busy is never closed to make room.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::task::AtomicWaker;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use super::serve::Limits;
+
+/// What a connection is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Phase {
+    /// Between requests.
+    Idle,
+    /// The head of a request has begun.
+    Head,
+    /// A request is being answered.
+    Busy,
+    /// The answer to something unreadable is on its way; the rest is thrown away.
+    Closing,
+}
+
+/// After an unreadable request, how long its rest is read so that the answer is not lost.
+const CLOSING_TIME: Duration = Duration::from_secs(1);
+
+/// One connection as its own task and the others see it.
+#[derive(Debug)]
+pub(super) struct Line {
+    phase: AtomicU8,
+    /// When the phase began, in milliseconds since `origin`.
+    since: AtomicU64,
+    origin: Instant,
+    told_to_leave: AtomicBool,
+    /// The connection's task.
+    pub(super) waker: AtomicWaker,
+}
+
+impl Line {
+    fn new() -> Self {
+        Self {
+            phase: AtomicU8::new(Phase::Idle as u8),
+            since: AtomicU64::new(0),
+            origin: Instant::now(),
+            told_to_leave: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
+        }
+    }
+
+    pub(super) fn enter(&self, phase: Phase) {
+        let passed = u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.since.store(passed, Ordering::Relaxed);
+        self.phase.store(phase as u8, Ordering::Relaxed);
+    }
+
+    pub(super) fn is(&self, phase: Phase) -> bool {
+        self.phase.load(Ordering::Relaxed) == phase as u8
+    }
+
+    /// When the connection has been in its phase for too long; `None`: answering has its own ends.
+    pub(super) fn deadline(&self, limits: Limits) -> Option<Instant> {
+        let phase = self.phase.load(Ordering::Relaxed);
+        let patience = if phase == Phase::Busy as u8 {
+            return None;
+        } else if phase == Phase::Head as u8 {
+            limits.head
+        } else if phase == Phase::Closing as u8 {
+            CLOSING_TIME
+        } else {
+            limits.idle
+        };
+        let since = Duration::from_millis(self.since.load(Ordering::Relaxed));
+        Some(self.origin + since + patience)
+    }
+
+    pub(super) fn must_leave(&self) -> bool {
+        self.told_to_leave.load(Ordering::Acquire)
+    }
+
+    fn tell_to_leave(&self) -> bool {
+        let first = !self.told_to_leave.swap(true, Ordering::AcqRel);
+        self.waker.wake();
+        first
+    }
+}
+
+/// All connections of a set of listeners.
+#[derive(Debug)]
+pub(super) struct Seats {
+    permits: Arc<Semaphore>,
+    lines: Mutex<HashMap<u64, Arc<Line>>>,
+    next: AtomicU64,
+    /// New connections without a seat.
+    waiting: AtomicUsize,
+    /// Connections told to make room that are still there.
+    leaving: AtomicUsize,
+}
+
+impl Seats {
+    pub(super) fn new(connections: usize) -> Self {
+        Self {
+            permits: Arc::new(Semaphore::new(connections)),
+            lines: Mutex::default(),
+            next: AtomicU64::new(0),
+            waiting: AtomicUsize::new(0),
+            leaving: AtomicUsize::new(0),
+        }
+    }
+
+    /// A seat for a new connection, which waits if there is none; the one idle longest goes first.
+    pub(super) async fn take(self: &Arc<Self>) -> Option<Seat> {
+        let permit = match Arc::clone(&self.permits).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_full) => {
+                let _waiting = Waiting::new(self);
+                self.ask_an_idle_one();
+                Arc::clone(&self.permits).acquire_owned().await.ok()?
+            }
+        };
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let line = Arc::new(Line::new());
+        self.lines().insert(id, Arc::clone(&line));
+        Some(Seat {
+            line,
+            id,
+            seats: Arc::clone(self),
+            makes_room: AtomicBool::new(false),
+            _permit: permit,
+        })
+    }
+
+    fn lines(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Line>>> {
+        // The map is whole at every moment, so a panic elsewhere leaves it usable.
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ask_an_idle_one(&self) {
+        let lines = self.lines();
+        let idle = lines
+            .values()
+            .filter(|line| line.is(Phase::Idle) && !line.must_leave());
+        let longest = idle.min_by_key(|line| {
+            line.origin + Duration::from_millis(line.since.load(Ordering::Relaxed))
+        });
+        if let Some(line) = longest {
+            line.waker.wake();
+        }
+    }
+
+    /// Everyone finishes what it is doing and goes.
+    pub(super) fn dismiss(&self) {
+        for line in self.lines().values() {
+            line.tell_to_leave();
+        }
+    }
+}
+
+/// Counts a new connection as waiting for as long as it does.
+struct Waiting<'a>(&'a Seats);
+
+impl<'a> Waiting<'a> {
+    fn new(seats: &'a Seats) -> Self {
+        seats.waiting.fetch_add(1, Ordering::AcqRel);
+        Self(seats)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// One connection's right to be there.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) line: Arc<Line>,
+    id: u64,
+    seats: Arc<Seats>,
+    makes_room: AtomicBool,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Seat {
+    /// Whether this connection, being idle, should go because another waits.
+    pub(super) fn gives_way(&self) -> bool {
+        let waiting = self.seats.waiting.load(Ordering::Acquire);
+        if waiting == 0 || !self.line.is(Phase::Idle) || self.makes_room.load(Ordering::Relaxed) {
+            return false;
+        }
+        let claim = |leaving: usize| (leaving < waiting).then_some(leaving + 1);
+        let leaving = &self.seats.leaving;
+        let claimed = leaving.fetch_update(Ordering::AcqRel, Ordering::Acquire, claim);
+        self.makes_room.store(claimed.is_ok(), Ordering::Relaxed);
+        claimed.is_ok()
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.seats.lines().remove(&self.id);
+        if self.makes_room.load(Ordering::Relaxed) {
+            self.seats.leaving.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! What an API call needs, made from the configured templates and a token answer.
+//!
+//! The answer comes from outside: a URL or header made of it is checked, and left out with a
+//! warning where it does not hold; the token is served all the same. Pure.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+
+use crate::base::{Issued, Redactor, Secret};
+use crate::snapshot::ApiCall;
+use crate::spec::{Api, Endpoint, Grant, Path, Piece, Template};
+
+/// What is left alone in a path segment (RFC 3986, "unreserved").
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// The call, and what was left out and why; warnings hold no secrets.
+pub(super) fn render(api: &Api, grant: &Grant, issued: &Issued) -> (ApiCall, Vec<String>) {
+    let mut warnings = Vec::new();
+    let base_url = api.base_url.as_ref().and_then(|template| {
+        base_url(template, api, grant, issued)
+            .map_err(|problem| warnings.push(format!("base_url is left out: {problem}")))
+            .ok()
+    });
+    let headers = values(&api.headers, "header", issued, &mut warnings);
+    let query = values(&api.query, "query parameter", issued, &mut warnings);
+    let call = ApiCall {
+        base_url,
+        headers,
+        query,
+    };
+    (call, warnings)
+}
+
+fn values(
+    templates: &[(String, Template)],
+    what: &str,
+    issued: &Issued,
+    warnings: &mut Vec<String>,
+) -> Vec<(String, Secret)> {
+    let mut finished = Vec::with_capacity(templates.len());
+    for (name, template) in templates {
+        let problem = match template.render(|member| lookup(issued, member)) {
+            Err(member) => missing(&member),
+            Ok(value) if value.chars().any(char::is_control) => {
+                "a control character is in its value".to_owned()
+            }
+            Ok(value) => {
+                finished.push((name.clone(), Secret::new(value)));
+                continue;
+            }
+        };
+        warnings.push(format!("{what} '{name}' is left out: {problem}"));
+    }
+    finished
+}
+
+fn missing(member: &str) -> String {
+    format!("the vendor's answer has no '{member}'")
+}
+
+/// A member of the answer as text.
+fn lookup(issued: &Issued, name: &str) -> Option<String> {
+    match name {
+        "access_token" => return Some(issued.access_token.expose().to_owned()),
+        "token_type" => return Some(issued.token_type.clone()),
+        "scope" if issued.scope.is_some() => return issued.scope.clone(),
+        _ => {}
+    }
+    let found = match name.split_once('.') {
+        None => issued.members.get(name)?,
+        Some((first, rest)) => Path::parse(rest)?.find(issued.members.get(first)?)?,
+    };
+    match found {
+        Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+fn base_url(
+    template: &Template,
+    api: &Api,
+    grant: &Grant,
+    issued: &Issued,
+) -> Result<String, String> {
+    if let Some(literal) = template.literal() {
+        return Ok(literal.trim_end_matches('/').to_owned());
+    }
+    let mut text = fill(template, issued)?;
+    if !text.contains("://") {
+        text.insert_str(0, "https://");
+    }
+    let url = Endpoint::parse(&text).map_err(|problem| format!("it {problem}"))?;
+    if url.url().query().is_some() {
+        return Err("it has a query".to_owned());
+    }
+    let beside_the_endpoint = match grant {
+        Grant::ClientCredentials(request) => request.endpoint.is_loopback() && url.is_loopback(),
+        Grant::Static(_) => false,
+    };
+    let host = url.host();
+    if !beside_the_endpoint {
+        if url.url().scheme() != "https" {
+            return Err("it must be https://".to_owned());
+        }
+        if !api.hosts.iter().any(|pattern| pattern.matches(host)) {
+            let shown = Redactor::new([&issued.access_token]).clean(host);
+            return Err(format!("host '{shown}' is not among api.hosts"));
+        }
+    }
+    Ok(url.url().as_str().trim_end_matches('/').to_owned())
+}
+
+/// Where a member lands decides what it may be: a whole URL or its beginning, labels of a host, or
+/// one segment of a path.
+fn fill(template: &Template, issued: &Issued) -> Result<String, String> {
+    let mut text = String::new();
+    for piece in template.pieces() {
+        let member = match piece {
+            Piece::Text(literal) => {
+                text.push_str(literal);
+                continue;
+            }
+            Piece::Member(member) => member,
+        };
+        let value = lookup(issued, member).ok_or_else(|| missing(member))?;
+        let begun = text
+            .split_once("://")
+            .map_or(text.as_str(), |(_, rest)| rest);
+        if text.is_empty() {
+            text.push_str(&value);
+        } else if begun.contains('/') {
+            if value == "." || value == ".." {
+                return Err(format!("'{member}' is no path segment"));
+            }
+            text.extend(utf8_percent_encode(&value, SEGMENT));
+        } else if value
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'))
+        {
+            text.push_str(&value);
+        } else {
+            return Err(format!("'{member}' is no part of a host name"));
+        }
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests;

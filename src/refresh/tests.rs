@@ -1,0 +1,266 @@
+//! The engine as a whole: supervisor, workers and readers against scripted vendors, under tokio's
+//! paused clock.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use serde_json::Map;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::{Deps, Supervisor};
+use crate::base::{Clock, ErrorCode, Failure, Issued, Now, Secret, Timestamp, TokioClock};
+use crate::exchange::{Outcome, TokenSource};
+use crate::snapshot::{Denied, Doing, MinTtl, Nudge, Reader, Rejected, State, Want};
+use crate::spec::{
+    Api, ClientAuth, Endpoint, Grant, Integration, Method, Net, RefreshPolicy, Reissue,
+    RequestFormat, Template, TokenRequest, Vendor, When,
+};
+use crate::telemetry::{IntegrationCounters, Metrics};
+
+mod demand;
+mod fresh;
+mod trouble;
+
+/// An integration at a made-up vendor.
+pub(super) fn integration(name: &str, refresh: RefreshPolicy) -> Integration {
+    Integration {
+        id: name.parse().unwrap(),
+        provider: "acme".into(),
+        required: true,
+        grant: Grant::ClientCredentials(Box::new(TokenRequest {
+            endpoint: Endpoint::parse("https://auth.example.com/token").unwrap(),
+            auth: ClientAuth::None,
+            format: RequestFormat::Form,
+            method: Method::Post,
+            client_id: Some("abc".into()),
+            client_secret: Vec::new(),
+            scope: None,
+            params: Vec::new(),
+            headers: Vec::new(),
+        })),
+        net: Arc::new(Net::default()),
+        refresh,
+        response: Arc::default(),
+        api: Arc::new(Api {
+            base_url: None,
+            headers: vec![(
+                "Authorization".into(),
+                Template::parse(Api::AUTHORIZATION).unwrap(),
+            )],
+            query: Vec::new(),
+            hosts: Vec::new(),
+        }),
+        vendor: Arc::new(Vendor::default()),
+    }
+}
+
+pub(super) fn failure(code: ErrorCode) -> Failure {
+    Failure {
+        code,
+        description: "the vendor is in trouble".into(),
+        hint: None,
+        vendor: None,
+        retry_after: None,
+        at: Timestamp::from_unix_seconds(0),
+    }
+}
+
+fn transient(retry_after: Option<u64>) -> Answer {
+    Answer::Is(Outcome::Transient {
+        retry_after: retry_after.map(Duration::from_secs),
+        failure: failure(ErrorCode::TemporarilyUnavailable),
+    })
+}
+
+fn refused() -> Answer {
+    Answer::Is(Outcome::BadCredential(failure(
+        ErrorCode::CredentialsRejected,
+    )))
+}
+
+#[derive(Debug, Clone)]
+enum Answer {
+    /// A new token of this life.
+    Token(Option<Duration>),
+    Is(Outcome),
+    Panic,
+}
+
+/// Seconds.
+fn token(life: u64) -> Answer {
+    Answer::Token(Some(Duration::from_secs(life)))
+}
+
+/// A vendor that answers from a script, then always the same.
+#[derive(Debug)]
+struct Script {
+    clock: Arc<TokioClock>,
+    latency: Duration,
+    script: Mutex<VecDeque<Answer>>,
+    then: Mutex<Answer>,
+    asked: Mutex<Vec<Now>>,
+    in_flight: AtomicUsize,
+    issued: AtomicU64,
+    secrets: watch::Sender<u64>,
+}
+
+impl Script {
+    fn asked(&self) -> usize {
+        self.asked.lock().unwrap().len()
+    }
+
+    /// Seconds between the exchanges.
+    fn gaps(&self) -> Vec<f64> {
+        let asked = self.asked.lock().unwrap();
+        let gap = |pair: &[Now]| pair[1].mono.since(pair[0].mono).as_secs_f64();
+        asked.windows(2).map(gap).collect()
+    }
+
+    fn from_now_on(&self, answer: Answer) {
+        *self.then.lock().unwrap() = answer;
+    }
+
+    fn new_secret(&self) {
+        self.secrets.send_modify(|count| *count += 1);
+    }
+}
+
+impl TokenSource for Script {
+    fn exchange(&self) -> BoxFuture<'_, Outcome> {
+        async {
+            let sent_at = self.clock.now();
+            self.asked.lock().unwrap().push(sent_at);
+            let others = self.in_flight.fetch_add(1, Ordering::SeqCst);
+            assert_eq!(others, 0, "two exchanges in flight");
+            sleep(self.latency).await;
+            self.in_flight.fetch_sub(1, Ordering::SeqCst);
+            let scripted = self.script.lock().unwrap().pop_front();
+            let answer = scripted.unwrap_or_else(|| self.then.lock().unwrap().clone());
+            match answer {
+                Answer::Is(outcome) => outcome,
+                Answer::Panic => panic!("scripted"),
+                Answer::Token(lifetime) => {
+                    let number = self.issued.fetch_add(1, Ordering::SeqCst) + 1;
+                    Outcome::Issued(Box::new(Issued {
+                        access_token: Secret::new(format!("token-{number}")),
+                        token_type: "Bearer".into(),
+                        scope: None,
+                        members: Map::new(),
+                        sent_at,
+                        lifetime,
+                        secret_in_use: None,
+                    }))
+                }
+            }
+        }
+        .boxed()
+    }
+
+    fn secret_changes(&self) -> watch::Receiver<u64> {
+        self.secrets.subscribe()
+    }
+}
+
+/// A running engine.
+struct Engine {
+    clock: Arc<TokioClock>,
+    supervisor: Option<Supervisor>,
+    task: tokio::task::JoinSet<()>,
+    stop: CancellationToken,
+}
+
+impl Engine {
+    fn new() -> Self {
+        let wall = Timestamp::parse_rfc3339("2026-11-22T00:00:00Z").unwrap();
+        let clock = Arc::new(TokioClock::starting_at(wall));
+        let deps = Deps {
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            metrics: Arc::new(Metrics::default()),
+        };
+        Self {
+            clock,
+            supervisor: Some(Supervisor::new(deps)),
+            task: tokio::task::JoinSet::new(),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    fn add(
+        &mut self,
+        name: &str,
+        refresh: RefreshPolicy,
+        script: impl IntoIterator<Item = Answer>,
+        then: Answer,
+    ) -> (Arc<Script>, Reader) {
+        let vendor = Arc::new(Script {
+            clock: Arc::clone(&self.clock),
+            latency: Duration::from_millis(50),
+            script: Mutex::new(script.into_iter().collect()),
+            then: Mutex::new(then),
+            asked: Mutex::default(),
+            in_flight: AtomicUsize::new(0),
+            issued: AtomicU64::new(0),
+            secrets: watch::Sender::new(0),
+        });
+        let source = Arc::clone(&vendor) as Arc<dyn TokenSource>;
+        let spec = Arc::new(integration(name, refresh));
+        let reader = self.supervisor.as_mut().unwrap().add(
+            spec,
+            source,
+            Arc::new(IntegrationCounters::default()),
+        );
+        (vendor, reader)
+    }
+
+    fn start(&mut self) {
+        let supervisor = self.supervisor.take().unwrap();
+        self.task.spawn(supervisor.run(self.stop.clone()));
+    }
+
+    async fn stopped(&mut self) {
+        self.stop.cancel();
+        self.task.join_next().await.unwrap().unwrap();
+    }
+
+    /// The usual one: a single integration, running.
+    fn with(
+        refresh: RefreshPolicy,
+        script: impl IntoIterator<Item = Answer>,
+        then: Answer,
+    ) -> (Self, Arc<Script>, Reader) {
+        let mut engine = Self::new();
+        let (vendor, reader) = engine.add("acme", refresh, script, then);
+        engine.start();
+        (engine, vendor, reader)
+    }
+
+    fn is_served(&self, reader: &Reader) -> bool {
+        let now = self.clock.now();
+        reader.good(now, MinTtl::Asked(Duration::ZERO)).is_some()
+    }
+}
+
+async fn seconds(count: u64) {
+    sleep(Duration::from_secs(count)).await;
+}
+
+fn want(wait: u64) -> Want {
+    Want {
+        min_ttl: MinTtl::Default(Duration::from_secs(5)),
+        wait: Duration::from_secs(wait),
+    }
+}
+
+/// Without jitter, so that moments can be named.
+fn policy() -> RefreshPolicy {
+    RefreshPolicy {
+        jitter: 0.0,
+        ..RefreshPolicy::default()
+    }
+}

@@ -1,0 +1,247 @@
+//! The async shell around one integration's state machine: timers, nudges, changed secrets, one
+//! exchange at a time.
+//!
+//! Owns the board. Must not decide anything: the machine does. Invariants: this is the only caller
+//! of its `TokenSource`, one call at a time; an exchange in flight is never cancelled.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::api;
+use super::hold::Hold;
+use super::machine::{At, Ended, Event, Machine, Next};
+use super::report::{self, Report};
+use crate::base::{Clock, Failure, Mono, Now};
+use crate::exchange::{Outcome, TokenSource};
+use crate::snapshot::{Board, Held, Reader, Snapshot, board};
+use crate::spec::Integration;
+use crate::telemetry::{IntegrationCounters, Metrics, RefreshLabel};
+
+#[derive(Debug)]
+pub(super) struct Worker {
+    spec: Arc<Integration>,
+    source: Arc<dyn TokenSource>,
+    counters: Arc<IntegrationCounters>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    hold: Option<Arc<Hold>>,
+    board: Board,
+    machine: Machine,
+    /// `None` once the source cannot change any more.
+    secrets: Option<watch::Receiver<u64>>,
+    report: Report,
+    /// Panics since the last success.
+    panics: u32,
+}
+
+/// What woke a worker.
+enum Woken {
+    Stop,
+    Event(Event),
+    SecretsGone,
+}
+
+/// The worker and its reader; nothing runs yet.
+pub(super) fn build(
+    spec: Arc<Integration>,
+    source: Arc<dyn TokenSource>,
+    counters: Arc<IntegrationCounters>,
+    hold: Option<Arc<Hold>>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+) -> (Worker, Reader) {
+    let (board, reader) = board(Snapshot::default(), Machine::asks_only_at_expiry(&spec));
+    let worker = Worker {
+        machine: Machine::new(Arc::clone(&spec)),
+        secrets: Some(source.secret_changes()),
+        report: Report::default(),
+        panics: 0,
+        spec,
+        source,
+        counters,
+        clock,
+        metrics,
+        hold,
+        board,
+    };
+    (worker, reader)
+}
+
+impl Worker {
+    /// Runs until `stop`; call again after a panic, with [`Worker::panicked`] in between.
+    pub(super) async fn run(&mut self, first: Option<Event>, stop: &CancellationToken) {
+        let mut next = match first {
+            Some(event) => self.step(event),
+            None => Next::Sleep(Duration::ZERO),
+        };
+        loop {
+            let event = match next {
+                Next::Fetch if stop.is_cancelled() => return,
+                Next::Fetch => self.exchange().await,
+                // Only this loop exchanges, so none can be in flight here.
+                Next::Await | Next::Listen => match self.woken(None, stop).await {
+                    Some(event) => event,
+                    None => return,
+                },
+                Next::Sleep(wait) => match self.woken(Some(wait), stop).await {
+                    Some(event) => event,
+                    None => return,
+                },
+            };
+            next = self.step(event);
+        }
+    }
+
+    /// `None`: stop.
+    async fn woken(&mut self, wait: Option<Duration>, stop: &CancellationToken) -> Option<Event> {
+        loop {
+            let woken = {
+                let (board, secrets) = (&self.board, self.secrets.as_mut());
+                let timer = async {
+                    match wait {
+                        Some(wait) => tokio::time::sleep(wait).await,
+                        None => std::future::pending().await,
+                    }
+                };
+                let moved = async {
+                    match secrets {
+                        Some(secrets) => secrets.changed().await,
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => Woken::Stop,
+                    moved = moved => match moved {
+                        Ok(()) => Woken::Event(Event::SecretChanged),
+                        Err(_) => Woken::SecretsGone,
+                    },
+                    nudges = board.nudged() => Woken::Event(Event::Nudged(nudges)),
+                    () = timer => Woken::Event(Event::Timer { used: board.take_used() }),
+                }
+            };
+            match woken {
+                Woken::Stop => return None,
+                Woken::Event(event) => return Some(event),
+                Woken::SecretsGone => self.secrets = None,
+            }
+        }
+    }
+
+    /// Steps the machine and publishes what it says.
+    fn step(&mut self, event: Event) -> Next {
+        let at = At {
+            now: self.clock.now(),
+            hold: self.hold.as_ref().map_or(Mono::START, |hold| hold.until()),
+            draw: fastrand::f64(),
+        };
+        let finished = matches!(event, Event::Finished { .. });
+        let actions = self.machine.step(event, at);
+        if let (Some(until), Some(hold)) = (actions.hold, &self.hold) {
+            hold.prolong(until);
+        }
+        if let Some(snapshot) = actions.publish {
+            if finished {
+                self.tell(&snapshot, at.now);
+            }
+            self.board.publish(snapshot);
+        }
+        actions.next
+    }
+
+    fn tell(&mut self, snapshot: &Snapshot, now: Now) {
+        if let Some(failure) = &snapshot.failure {
+            self.report.failed(&self.spec, failure, snapshot, now);
+        } else {
+            self.panics = 0;
+            self.report.issued(&self.spec, snapshot);
+        }
+    }
+
+    async fn exchange(&mut self) -> Event {
+        let begun = self.clock.now();
+        let outcome = self.source.exchange().await;
+        let now = self.clock.now();
+        let (ended, label) = self.ended(outcome, now);
+        self.counters.refresh(label);
+        let took = now.mono.since(begun.mono);
+        self.metrics.refreshed(&self.spec.provider, label, took);
+        // Nudges that came meanwhile asked for what has just happened; whoever still waits looks
+        // again at the publication.
+        let _answered = self.board.nudged().now_or_never();
+        let _answered = self.board.take_used();
+        Event::Finished {
+            ended,
+            secret_moved: self.secret_moved(),
+        }
+    }
+
+    fn secret_moved(&mut self) -> bool {
+        self.secrets.as_mut().is_some_and(|secrets| {
+            let moved = secrets.has_changed().unwrap_or(false);
+            secrets.mark_unchanged();
+            moved
+        })
+    }
+
+    fn ended(&mut self, outcome: Outcome, now: Now) -> (Ended, RefreshLabel) {
+        match outcome {
+            Outcome::Issued(issued) => {
+                let (api, warnings) = api::render(&self.spec.api, &self.spec.grant, &issued);
+                let secret_in_use = issued.secret_in_use;
+                let held = Arc::new(Held::new(*issued, api));
+                if held.is_expired(now) {
+                    let failure = report::dead_on_arrival(&self.spec, now);
+                    let retry_after = None;
+                    let ended = Ended::Transient {
+                        retry_after,
+                        failure,
+                    };
+                    return (ended, RefreshLabel::Transient);
+                }
+                self.report.left_out(&self.spec, warnings);
+                let ended = Ended::Issued {
+                    held,
+                    secret_in_use,
+                };
+                (ended, RefreshLabel::Issued)
+            }
+            Outcome::Transient {
+                retry_after,
+                failure,
+            } => {
+                let ended = Ended::Transient {
+                    retry_after,
+                    failure,
+                };
+                (ended, RefreshLabel::Transient)
+            }
+            Outcome::BadCredential(f) => (Ended::Refused(f), RefreshLabel::BadCredential),
+            Outcome::BadRequest(f) => (Ended::Refused(f), RefreshLabel::BadRequest),
+            Outcome::DeadGrant(f) => (Ended::DeadGrant(f), RefreshLabel::DeadGrant),
+            Outcome::Expired(f) => (Ended::Refused(f), RefreshLabel::Expired),
+            Outcome::SecretUnavailable(f) => {
+                (Ended::SecretUnavailable(f), RefreshLabel::SecretUnavailable)
+            }
+        }
+    }
+
+    /// Publishes that the worker failed; the time after which it may run again.
+    pub(super) fn panicked(&mut self) -> Duration {
+        self.panics = self.panics.saturating_add(1);
+        let size = LEAST_RESTART.saturating_mul(1 << (self.panics - 1).min(10));
+        let wait = size.min(LONGEST_RESTART);
+        self.counters.refresh(RefreshLabel::Panicked);
+        report::panicked(&self.spec, wait);
+        let failure: Failure = report::internal_error(&self.spec, self.clock.now());
+        let _next = self.step(Event::Panicked { failure, wait });
+        wait
+    }
+}
+
+const LEAST_RESTART: Duration = Duration::from_secs(1);
+const LONGEST_RESTART: Duration = Duration::from_mins(1);
