@@ -28,8 +28,10 @@ pub(super) fn problem(document: &Value) -> String {
     };
     let member = |name: &str| document.get(name).and_then(text);
     let about = member("integration").map_or_else(String::new, |name| format!("{name}: "));
-    let said = member("error_description").or_else(|| member("detail"));
-    let what = match (member("title"), said) {
+    // Where nothing but the sentence for people is known, the title only repeats it.
+    let (said, detail) = (member("error_description"), member("detail"));
+    let title = member("title").filter(|_| said != detail);
+    let what = match (title, said.or(detail)) {
         (Some(title), Some(said)) => format!("{title}: {said}"),
         (Some(only), None) | (None, Some(only)) => only,
         (None, None) => "something went wrong".to_owned(),

@@ -75,7 +75,7 @@ fn turn(before: &str, state: &str, one: &Value) -> Option<String> {
         "expired" => Some(format!(
             "its token has ended: callers get an error now ({said})"
         )),
-        "rejected" => Some(format!("the vendor refuses: {said}")),
+        "rejected" => Some(format!("rejected: {said}")),
         "login_required" => Some(format!("somebody has to log in: {said}")),
         "valid" if matches!(before, "degraded" | "expired" | "rejected") => {
             Some("recovered".to_owned())
