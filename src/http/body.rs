@@ -23,6 +23,9 @@ pub(super) async fn read<B>(headers: &HeaderMap, body: B) -> Result<Bytes, Probl
 where
     B: Body<Data = Bytes>,
 {
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
     let announced = headers.get(CONTENT_LENGTH);
     let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let too_large = announced.is_some_and(|length| length > BODY_MAX as u64);

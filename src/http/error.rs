@@ -3,6 +3,8 @@
 //! Invariant: no `_ =>` in the tables here, and nothing a caller or vendor wrote gets in unless it
 //! was bounded and redacted before.
 
+mod details;
+
 use std::time::Duration;
 
 use hyper::StatusCode;
@@ -10,8 +12,7 @@ use hyper::header::{ALLOW, HeaderValue, RETRY_AFTER};
 use serde_json::{Map, Value, json};
 
 use super::answer::{self, Answer};
-use crate::base::{ErrorCode, Failure, HumanDuration, VendorAnswer};
-use crate::snapshot::Denied;
+use crate::base::{ErrorCode, VendorAnswer};
 use crate::telemetry::TokenLabel;
 
 /// How errors are written.
@@ -152,144 +153,6 @@ impl Problem {
         self
     }
 
-    pub(super) fn invalid(detail: impl Into<String>) -> Self {
-        Self::new(Reason::Code(ErrorCode::InvalidRequest), detail)
-    }
-
-    pub(super) fn denied_access(detail: impl Into<String>) -> Self {
-        Self::new(Reason::Code(ErrorCode::AccessDenied), detail)
-    }
-
-    pub(super) fn no_route() -> Self {
-        Self::new(
-            Reason::NoRoute,
-            "There is nothing at this path. GET /openapi.json lists what there is; paths have no trailing slash.",
-        )
-    }
-
-    pub(super) fn method(allow: &'static str) -> Self {
-        Self::new(
-            Reason::Method(allow),
-            format!("This path does not take that method; it takes {allow}."),
-        )
-    }
-
-    pub(super) fn body_too_large(limit: usize) -> Self {
-        let detail = format!("The body is larger than {} KiB.", limit / 1024);
-        Self::new(Reason::BodyTooLarge, detail)
-    }
-
-    pub(super) fn uri_too_long(limit: usize) -> Self {
-        let detail = format!("The request target is longer than {} KiB.", limit / 1024);
-        Self::new(Reason::UriTooLong, detail)
-    }
-
-    pub(super) fn headers_too_large(limit: usize) -> Self {
-        let detail = format!("The headers are larger than {} KiB.", limit / 1024);
-        Self::new(Reason::HeadersTooLarge, detail)
-    }
-
-    pub(super) fn media_type() -> Self {
-        Self::new(
-            Reason::MediaType,
-            "The body must be application/json, or empty.",
-        )
-    }
-
-    pub(super) fn malformed_name(nearest: Option<&str>) -> Self {
-        let mut detail = "Names of integrations are lower-case letters and digits with single '-' or '_' between them, \
-             at most 64 characters, written without percent-encoding."
-            .to_owned();
-        suggest(&mut detail, nearest);
-        Self::invalid(detail)
-    }
-
-    /// `name` is well formed.
-    pub(super) fn unknown_integration(name: &str, nearest: Option<&str>) -> Self {
-        let mut detail = format!("No integration is named '{name}'.");
-        suggest(&mut detail, nearest);
-        detail.push_str(" GET /integrations lists them all.");
-        Self::new(Reason::Code(ErrorCode::UnknownIntegration), detail).about(name)
-    }
-
-    pub(super) fn no_authorization(name: &str) -> Self {
-        Self::invalid(format!(
-            "API calls of '{name}' carry no Authorization header. GET /headers/{name} says what they carry instead."
-        ))
-        .about(name)
-    }
-
-    pub(super) fn shutting_down(name: &str) -> Self {
-        let detail = format!("The broker is shutting down and holds no good token of '{name}'.");
-        Self::new(Reason::Code(ErrorCode::ShuttingDown), detail).about(name)
-    }
-
-    /// A caller says that the vendor's API refused a token nobody but the operator can replace.
-    pub(super) fn static_rejected(name: &str) -> Self {
-        let detail = format!(
-            "The token of '{name}' is written in the configuration, so the broker cannot get another, and you say \
-             that the vendor's API refused it. Put a new token where the configuration points."
-        );
-        Self::new(Reason::Code(ErrorCode::TokenExpired), detail).about(name)
-    }
-
-    /// What the worker says about its last attempt.
-    pub(super) fn failed(name: &str, failure: &Failure, retry_after: Duration) -> Self {
-        let mut detail = format!(
-            "No valid token of '{name}' can be served: {}.",
-            failure.description.trim_end_matches('.')
-        );
-        if let Some(hint) = &failure.hint {
-            detail.push(' ');
-            detail.push_str(hint);
-        }
-        let mut problem = Self::new(Reason::Code(failure.code), detail).about(name);
-        problem.0.description = Some(failure.description.clone());
-        problem.0.hint.clone_from(&failure.hint);
-        problem.0.vendor.clone_from(&failure.vendor);
-        problem.0.retry_after = retry_after.max(failure.retry_after.unwrap_or_default());
-        problem
-    }
-
-    pub(super) fn denied(name: &str, denied: &Denied) -> Self {
-        match denied {
-            Denied::Refused(failure) => Self::failed(name, failure, Duration::ZERO),
-            Denied::NotYet {
-                failure: Some(failure),
-                retry_after,
-            } => {
-                let mut problem = Self::failed(name, failure, Duration::ZERO);
-                // The worker's own plan already counts in what the vendor asked for.
-                if !retry_after.is_zero() {
-                    problem.0.retry_after = *retry_after;
-                }
-                problem
-            }
-            Denied::NotYet {
-                failure: None,
-                retry_after,
-            } => {
-                let detail = format!(
-                    "No token of '{name}' with enough time left came within the time this request may wait. Ask \
-                     again, or wait longer with ?wait="
-                );
-                let code = Reason::Code(ErrorCode::TemporarilyUnavailable);
-                let mut problem = Self::new(code, detail + "10s.").about(name);
-                problem.0.retry_after = *retry_after;
-                problem
-            }
-            Denied::Unattainable { lifetime } => Self::new(
-                Reason::Code(ErrorCode::MinTtlUnattainable),
-                format!(
-                    "Tokens of '{name}' live for {}, so min_ttl can be at most nine tenths of that.",
-                    HumanDuration(*lifetime)
-                ),
-            )
-            .about(name),
-            Denied::Gone => Self::unknown_integration(name, None),
-        }
-    }
-
     /// The label `outcome` of `token_requests_total`.
     pub(super) fn label(&self) -> TokenLabel {
         let status = self.0.reason.status();
@@ -366,14 +229,6 @@ impl Problem {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
         }
         answer
-    }
-}
-
-fn suggest(detail: &mut String, nearest: Option<&str>) {
-    if let Some(nearest) = nearest {
-        detail.push_str(" Did you mean '");
-        detail.push_str(nearest);
-        detail.push_str("'?");
     }
 }
 

@@ -9,7 +9,7 @@ use axum::extract::Request;
 use axum::routing::any;
 use bytes::Bytes;
 use http_body_util::{Either, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::http::request::Parts;
 use hyper::{Method, Response};
 use tower::ServiceExt as _;
@@ -65,18 +65,25 @@ fn routes(context: &Arc<Context>, resources: &[Resource]) -> axum::Router {
     }
     router.fallback(|request: Request| async move {
         let style = style(request.method(), request.uri().path());
-        let answer = Problem::no_route().render(style);
-        answer.map(Body::new)
+        let (head, body) = request.into_parts();
+        let problem = match body::read(&head.headers, body).await {
+            Ok(_ignored) => Problem::no_route(),
+            Err(problem) => problem,
+        };
+        problem.render(style).map(Body::new)
     })
 }
 
 async fn routed(resource: Resource, context: &Context, request: Request) -> Response<Body> {
     let style = style(request.method(), request.uri().path());
     let (head, body) = request.into_parts();
-    let answer = match answer(resource, context, &head, body).await {
-        Ok(answer) => answer,
-        Err(problem) => refused(resource, context, &head, &problem, style),
+    // Read on every route, so that the limit holds everywhere and the connection stays usable.
+    let answered = match body::read(&head.headers, body).await {
+        Ok(body) => answer(resource, context, &head, &body).await,
+        Err(problem) => Err(problem),
     };
+    let answer =
+        answered.unwrap_or_else(|problem| refused(resource, context, &head, &problem, style));
     let mut answer = answer.map(Body::new);
     answer.extensions_mut().insert(resource.route());
     answer
@@ -86,8 +93,12 @@ async fn answer(
     resource: Resource,
     context: &Context,
     head: &Parts,
-    body: Body,
+    body: &[u8],
 ) -> Result<Answer, Problem> {
+    let name = integration_name(head.uri.path());
+    if resource.path().contains("{integration}") && name.is_empty() {
+        return Err(Problem::no_route());
+    }
     if !resource.takes(&head.method) {
         return Err(Problem::method(resource.allow()));
     }
@@ -99,20 +110,12 @@ async fn answer(
         (resource.params(), Unknown::Refused)
     };
     let query = query::parse(head.uri.query(), params, unknown)?;
-    let name = integration_name(head.uri.path());
     match resource {
         Resource::Token if head.method != Method::POST => {
             token::get(context, name, query, &head.headers).await
         }
-        Resource::Token | Resource::DropIn => {
-            // Dummy credentials: read so that the connection stays usable, and forgotten.
-            let _dummy = body::read(&head.headers, body).await?;
-            token::drop_in(context, name, query).await
-        }
-        Resource::Refresh => {
-            let body = body::read(&head.headers, body).await?;
-            token::refresh(context, name, query, &head.headers, &body).await
-        }
+        Resource::Token | Resource::DropIn => token::drop_in(context, name, query).await,
+        Resource::Refresh => token::refresh(context, name, query, &head.headers, body).await,
         Resource::Headers => headers::get(context, name, query).await,
         Resource::Integrations => Ok(status::all(context)),
         Resource::Integration => status::one(context, name),
@@ -173,10 +176,14 @@ impl Router {
         let (head, body) = request.into_parts();
         let path = head.uri.path();
         if let Err(problem) = self.guard(peer, &head) {
+            // What is left unread would take the answer with it when the connection is closed.
+            let _unread = body::read(&head.headers, body).await;
             let answer = problem.render(style(&head.method, path));
             return (answer.map(Either::Left), Route::Other);
         }
-        if let Some(answer) = self.at_once(&head, now) {
+        if body.is_end_stream()
+            && let Some(answer) = self.at_once(&head, now)
+        {
             return (answer.map(Either::Left), Route::Token);
         }
         let request = hyper::Request::from_parts(head, Body::new(body));

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::serve::Limits;
 
@@ -133,6 +133,13 @@ impl Seats {
             makes_room: AtomicBool::new(false),
             _permit: permit,
         })
+    }
+
+    /// Lets an idle connection go, and waits for a while.
+    pub(super) async fn make_room(&self, pause: Duration) {
+        let _waiting = Waiting::new(self);
+        self.ask_an_idle_one();
+        sleep(pause).await;
     }
 
     fn lines(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Line>>> {

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::connection;
@@ -41,7 +40,8 @@ impl Limits {
     };
 }
 
-/// Accepting again at once would fail again at once where descriptors have run out.
+/// Accepting again at once would fail again at once where descriptors have run out; meanwhile an
+/// idle connection gives one back.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
 
 /// Accepts until `stop`, then closes idle connections and waits for busy ones; a caller that will
@@ -93,7 +93,9 @@ impl Listener {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
                 // Answers are one write each: waiting to fill a packet only delays them.
-                stream.set_nodelay(true)?;
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::trace!(%error, "a connection was gone before it was served");
+                }
                 Ok(Stream::Tcp(stream))
             }
             Self::Unix { listener, _file } => Ok(Stream::Unix(listener.accept().await?.0)),
@@ -127,7 +129,7 @@ async fn listen(
                     tracing::warn!(%error, "a local connection could not be accepted");
                 }
                 failing = true;
-                sleep(PAUSE_AFTER_ERROR).await;
+                seats.make_room(PAUSE_AFTER_ERROR).await;
                 continue;
             }
         };

@@ -7,6 +7,10 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod event;
+
+pub(super) use event::{Actions, At, Ended, Event, Next};
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,74 +30,6 @@ const DEAD_GRANT_WAIT: Duration = Duration::from_hours(1);
 const SECRET_WAIT: Duration = Duration::from_secs(10);
 /// Those who waited for the same hold do not all ask in the same instant.
 const HOLD_SPREAD: Duration = Duration::from_secs(1);
-
-/// The moment of a step, with all that is not the machine's own.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct At {
-    pub(super) now: Now,
-    /// Until when the vendor asked this client to wait.
-    pub(super) hold: Mono,
-    /// Uniform in `0.0..1.0`.
-    pub(super) draw: f64,
-}
-
-#[derive(Debug)]
-pub(super) enum Event {
-    Started,
-    /// A sleep is over; `used`: the token was asked for since the last look.
-    Timer {
-        used: bool,
-    },
-    Nudged(Nudges),
-    /// `secret_moved`: a secret changed while the exchange was in flight.
-    Finished {
-        ended: Ended,
-        secret_moved: bool,
-    },
-    SecretChanged,
-    /// The worker itself failed; it starts again after `wait`.
-    Panicked {
-        failure: Failure,
-        wait: Duration,
-    },
-}
-
-/// How an exchange ended, as far as the machine cares.
-#[derive(Debug)]
-pub(super) enum Ended {
-    Issued {
-        held: Arc<Held>,
-        secret_in_use: Option<usize>,
-    },
-    Transient {
-        retry_after: Option<Duration>,
-        failure: Failure,
-    },
-    Refused(Failure),
-    DeadGrant(Failure),
-    SecretUnavailable(Failure),
-}
-
-/// What the worker has to do after a step.
-#[derive(Debug)]
-pub(super) struct Actions {
-    /// Set where readers would see a difference.
-    pub(super) publish: Option<Snapshot>,
-    /// Set where the vendor asked this client to wait.
-    pub(super) hold: Option<Mono>,
-    pub(super) next: Next,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Next {
-    /// Begin an exchange.
-    Fetch,
-    /// An exchange is in flight.
-    Await,
-    Sleep(Duration),
-    /// Nothing until a nudge or a new secret.
-    Listen,
-}
 
 #[derive(Debug)]
 enum Token {
@@ -494,5 +430,7 @@ fn secret_expiry(grant: &Grant, in_use: Option<usize>) -> Option<Timestamp> {
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,8 @@ use crate::telemetry::{Loudness, Throttle};
 
 #[derive(Debug, Default)]
 pub(super) struct Report {
-    throttle: Throttle,
+    /// One for each kind of failure in this row: a refusal must be heard after an hour of trouble.
+    throttles: Vec<(ErrorCode, Throttle)>,
     announced: bool,
     /// The last warnings, so that a lasting flaw is told once and not at every renewal.
     warned: Vec<String>,
@@ -28,8 +29,9 @@ impl Report {
         let expires_at = held.expires_at().map(tracing::field::display);
         let refresh_at = snapshot.refresh_at.map(tracing::field::display);
         let fingerprint = held.short_fingerprint();
-        let recovered = self.throttle.succeeded();
-        if let Some(failures) = recovered {
+        let ended = self.throttles.drain(..);
+        let failures: u32 = ended.filter_map(|(_, mut row)| row.succeeded()).sum();
+        if failures > 0 {
             info!(
                 integration.id = %id, provider = %spec.provider, failures, expires_at, refresh_at,
                 token.fingerprint = fingerprint, "token of '{id}' obtained: recovered"
@@ -46,6 +48,16 @@ impl Report {
             );
         }
         self.announced = true;
+    }
+
+    fn loudness(&mut self, code: ErrorCode) -> Loudness {
+        if let Some((_, row)) = self.throttles.iter_mut().find(|(of, _)| *of == code) {
+            return row.failed();
+        }
+        let mut row = Throttle::default();
+        let loudness = row.failed();
+        self.throttles.push((code, row));
+        loudness
     }
 
     /// What of the API call had to be left out.
@@ -84,7 +96,7 @@ impl Report {
         } else {
             "no valid token is held"
         };
-        let more = match self.throttle.failed() {
+        let more = match self.loudness(failure.code) {
             Loudness::Warn => "",
             Loudness::LastWarn => " (further failures in this row are logged at debug level)",
             Loudness::Debug => {

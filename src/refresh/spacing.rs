@@ -67,7 +67,7 @@ mod tests {
         assert_eq!(distances, [10, 20, 40, 80, 160, 300, 300, 300]);
         // Two distances without a forced one: back to the least, counted from the last exchange.
         let forced = spacing.widened.unwrap().1;
-        let quiet = forced.plus(Duration::from_secs(600));
+        let quiet = forced.plus(Duration::from_mins(10));
         let regular = quiet.plus(Duration::from_secs(1));
         assert_eq!(
             spacing.forced_from(Some(regular), &policy),

@@ -12,7 +12,6 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::hold::Hold;
-use super::machine::Event;
 use super::worker::{self, Worker};
 use crate::base::Clock;
 use crate::exchange::TokenSource;
@@ -30,7 +29,7 @@ pub struct Deps {
 pub struct Supervisor {
     deps: Deps,
     holds: HashMap<(String, String), Arc<Hold>>,
-    workers: Vec<Worker>,
+    pub(super) workers: Vec<Worker>,
 }
 
 impl Supervisor {
@@ -62,7 +61,7 @@ impl Supervisor {
     pub async fn run(self, stop: CancellationToken) {
         let mut tasks = JoinSet::new();
         for worker in self.workers {
-            tasks.spawn(keep_running(worker, stop.clone()));
+            tasks.spawn(keep_running(Box::new(worker), stop.clone()));
         }
         while let Some(ended) = tasks.join_next().await {
             if ended.is_err() {
@@ -73,11 +72,10 @@ impl Supervisor {
 }
 
 /// Runs a worker, again and again if it panics; its board, and so the token it holds, lives on.
-async fn keep_running(mut worker: Worker, stop: CancellationToken) {
-    let mut first = Some(Event::Started);
+pub(super) async fn keep_running(mut worker: Box<Worker>, stop: CancellationToken) {
     loop {
         // What a panic can leave half done is the machine, and `panicked` puts it into a wait.
-        let run = AssertUnwindSafe(worker.run(first.take(), &stop));
+        let run = AssertUnwindSafe(worker.run(&stop));
         if run.catch_unwind().await.is_ok() {
             return;
         }

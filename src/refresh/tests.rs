@@ -19,12 +19,13 @@ use crate::exchange::{Outcome, TokenSource};
 use crate::snapshot::{Denied, Doing, MinTtl, Nudge, Reader, Rejected, State, Want};
 use crate::spec::{
     Api, ClientAuth, Endpoint, Grant, Integration, Method, Net, RefreshPolicy, Reissue,
-    RequestFormat, Template, TokenRequest, Vendor, When,
+    RequestFormat, SecretSource, StaticToken, Template, TokenRequest, Vendor, When,
 };
 use crate::telemetry::{IntegrationCounters, Metrics};
 
 mod demand;
 mod fresh;
+mod told;
 mod trouble;
 
 /// An integration at a made-up vendor.
@@ -102,7 +103,7 @@ fn token(life: u64) -> Answer {
 struct Script {
     clock: Arc<TokioClock>,
     latency: Duration,
-    script: Mutex<VecDeque<Answer>>,
+    first: Mutex<VecDeque<Answer>>,
     then: Mutex<Answer>,
     asked: Mutex<Vec<Now>>,
     in_flight: AtomicUsize,
@@ -115,6 +116,10 @@ impl Script {
         self.asked.lock().unwrap().len()
     }
 
+    fn first(&self) -> crate::base::Mono {
+        self.asked.lock().unwrap()[0].mono
+    }
+
     /// Seconds between the exchanges.
     fn gaps(&self) -> Vec<f64> {
         let asked = self.asked.lock().unwrap();
@@ -122,7 +127,7 @@ impl Script {
         asked.windows(2).map(gap).collect()
     }
 
-    fn from_now_on(&self, answer: Answer) {
+    fn becomes(&self, answer: Answer) {
         *self.then.lock().unwrap() = answer;
     }
 
@@ -140,7 +145,7 @@ impl TokenSource for Script {
             assert_eq!(others, 0, "two exchanges in flight");
             sleep(self.latency).await;
             self.in_flight.fetch_sub(1, Ordering::SeqCst);
-            let scripted = self.script.lock().unwrap().pop_front();
+            let scripted = self.first.lock().unwrap().pop_front();
             let answer = scripted.unwrap_or_else(|| self.then.lock().unwrap().clone());
             match answer {
                 Answer::Is(outcome) => outcome,
@@ -198,10 +203,19 @@ impl Engine {
         script: impl IntoIterator<Item = Answer>,
         then: Answer,
     ) -> (Arc<Script>, Reader) {
+        self.add_spec(integration(name, refresh), script, then)
+    }
+
+    fn add_spec(
+        &mut self,
+        spec: Integration,
+        script: impl IntoIterator<Item = Answer>,
+        then: Answer,
+    ) -> (Arc<Script>, Reader) {
         let vendor = Arc::new(Script {
             clock: Arc::clone(&self.clock),
             latency: Duration::from_millis(50),
-            script: Mutex::new(script.into_iter().collect()),
+            first: Mutex::new(script.into_iter().collect()),
             then: Mutex::new(then),
             asked: Mutex::default(),
             in_flight: AtomicUsize::new(0),
@@ -209,7 +223,7 @@ impl Engine {
             secrets: watch::Sender::new(0),
         });
         let source = Arc::clone(&vendor) as Arc<dyn TokenSource>;
-        let spec = Arc::new(integration(name, refresh));
+        let spec = Arc::new(spec);
         let reader = self.supervisor.as_mut().unwrap().add(
             spec,
             source,

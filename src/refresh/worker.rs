@@ -73,24 +73,27 @@ pub(super) fn build(
 
 impl Worker {
     /// Runs until `stop`; call again after a panic, with [`Worker::panicked`] in between.
-    pub(super) async fn run(&mut self, first: Option<Event>, stop: &CancellationToken) {
-        let mut next = match first {
-            Some(event) => self.step(event),
-            None => Next::Sleep(Duration::ZERO),
+    pub(super) async fn run(&mut self, stop: &CancellationToken) {
+        let mut next = if self.panics == 0 {
+            self.step(Event::Started)
+        } else {
+            Next::Sleep(Duration::ZERO)
         };
         loop {
             let event = match next {
                 Next::Fetch if stop.is_cancelled() => return,
                 Next::Fetch => self.exchange().await,
-                // Only this loop exchanges, so none can be in flight here.
-                Next::Await | Next::Listen => match self.woken(None, stop).await {
-                    Some(event) => event,
-                    None => return,
+                // A flood of nudges must not keep what is due from being done.
+                Next::Sleep(Duration::ZERO) if !stop.is_cancelled() => Event::Timer {
+                    used: self.board.take_used(),
                 },
-                Next::Sleep(wait) => match self.woken(Some(wait), stop).await {
-                    Some(event) => event,
-                    None => return,
-                },
+                Next::Sleep(_) | Next::Listen | Next::Await => {
+                    // Only this loop exchanges, so no exchange can be in flight here.
+                    match self.woken(next.sleep(), stop).await {
+                        Some(event) => event,
+                        None => return,
+                    }
+                }
             };
             next = self.step(event);
         }

@@ -31,7 +31,7 @@ async fn versions_grow_and_stale_writers_lose(store: &dyn StateStore) {
 
 async fn one_holder_at_a_time(store: &dyn StateStore) {
     let a = id("leased");
-    let minute = Duration::from_secs(60);
+    let minute = Duration::from_mins(1);
     let first = store.lease(&a, "one", minute).await.unwrap();
     assert_eq!(
         store.lease(&a, "two", minute).await,

@@ -101,7 +101,9 @@ fn almost_a_request() -> impl Strategy<Value = Vec<u8>> {
                 request.push_str("\r\n");
             }
             if measured {
-                request.push_str(&format!("Content-Length: {}\r\n", body.len()));
+                request.push_str("Content-Length: ");
+                request.push_str(&body.len().to_string());
+                request.push_str("\r\n");
             }
             request.push_str("\r\n");
             let mut bytes = request.into_bytes();

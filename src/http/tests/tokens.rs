@@ -150,6 +150,23 @@ async fn a_waiting_caller_gets_the_token_as_soon_as_it_is_there() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn two_hundred_callers_of_a_cold_integration_cost_one_nudge() {
+    let site = Site::new();
+    let callers = (0..200).map(|_| site.get("/token/sfmc?format=raw"));
+    let worker = async {
+        assert!(site.board("sfmc").nudged().await.has(Nudge::Missing));
+        site.board("sfmc").publish(Snapshot {
+            doing: Doing::Asking,
+            ..Snapshot::default()
+        });
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        site.hold("sfmc", "tok-1", Some(60));
+    };
+    let (replies, ()) = tokio::join!(futures_util::future::join_all(callers), worker);
+    assert!(replies.iter().all(|reply| reply.body == "tok-1"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn waiting_ends_at_what_was_asked_and_at_the_configured_most() {
     let site = Site::new();
     for (query, seconds) in [("?wait=2s", 2), ("?wait=0", 0), ("", 10), ("?wait=1h", 10)] {
@@ -311,7 +328,12 @@ async fn curl_understands_the_lines() {
     drop(stream);
     curl.wait().await.unwrap();
     // How it writes a space and hexadecimal digits depends on its version.
-    let line = request.lines().next().unwrap().replace("%20", "+").to_lowercase();
+    let line = request
+        .lines()
+        .next()
+        .unwrap()
+        .replace("%20", "+")
+        .to_lowercase();
     assert_eq!(line, "get /x?key=a+b%26c&%40odd=%c3%a9 http/1.1");
     assert!(
         request.contains("\r\nAuthorization: Bearer tok-1\r\n"),

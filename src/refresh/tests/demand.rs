@@ -43,3 +43,11 @@ async fn trouble_is_retried_and_a_secret_alone_asks_nothing() {
     assert!(reader.token(&*engine.clock, want(5)).await.is_ok());
     assert_eq!(vendor.asked(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_single_request_costs_a_single_exchange() {
+    let (engine, vendor, reader) = Engine::with(demand(), [], token(1200));
+    reader.token(&*engine.clock, want(5)).await.unwrap();
+    seconds(86_400).await;
+    assert_eq!(vendor.asked(), 1);
+}

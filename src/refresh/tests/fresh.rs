@@ -186,13 +186,13 @@ async fn a_wall_clock_set_forward_and_back() {
     assert!(engine.is_served(&reader));
     // Back: the token goes on by the other clock, and no longer.
     engine.clock.shift_wall(-14_400_000);
-    vendor.from_now_on(transient(None));
+    vendor.becomes(transient(None));
     seconds(2600).await;
     assert_eq!(vendor.asked(), 3);
     assert!(engine.is_served(&reader));
     seconds(1000).await;
     assert!(!engine.is_served(&reader));
-    vendor.from_now_on(token(3600));
+    vendor.becomes(token(3600));
     seconds(61).await;
     assert!(engine.is_served(&reader));
 }
@@ -237,3 +237,46 @@ async fn two_thousand_integrations_in_one_process() {
             .all(|(vendor, reader)| { engine.is_served(reader) && vendor.asked() == 2 })
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_nudge_that_comes_during_an_exchange_is_answered_by_it() {
+    let (_engine, vendor, reader) = Engine::with(policy(), [], token(100));
+    sleep(Duration::from_millis(70_020)).await;
+    assert_eq!(reader.get().doing, Doing::Asking);
+    reader.nudge(Nudge::Short);
+    reader.nudge(Nudge::Missing);
+    seconds(65).await;
+    assert_eq!(vendor.asked(), 2);
+}
+
+#[tokio::test]
+async fn a_worker_is_small() {
+    let mut engine = Engine::new();
+    let (_, reader) = engine.add("acme", policy(), [], token(100));
+    let worker = engine.supervisor.as_mut().unwrap().workers.pop().unwrap();
+    let task = super::super::supervisor::keep_running(Box::new(worker), CancellationToken::new());
+    // There may be many thousands.
+    let size = size_of_val(&task) + size_of::<super::super::worker::Worker>();
+    assert!(size < 1280, "{size} bytes");
+    drop(reader);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_nudges_does_not_keep_a_renewal_from_being_due() {
+    let refresh = RefreshPolicy {
+        reissue: Reissue::Same,
+        ..policy()
+    };
+    let (engine, vendor, reader) = Engine::with(refresh, [], token(2));
+    seconds(1).await;
+    let flood = async {
+        while vendor.asked() == 1 && engine.clock.now().mono.since(vendor.first()) < LIMIT {
+            reader.nudge(Nudge::Short);
+            sleep(Duration::from_micros(300)).await;
+        }
+    };
+    flood.await;
+    assert_eq!(vendor.gaps(), [2.0]);
+}
+
+const LIMIT: Duration = Duration::from_secs(4);

@@ -87,7 +87,7 @@ async fn a_vendor_that_dies_or_refuses_later_takes_nothing_away() {
             assert!(!engine.is_served(&reader), "a dead token was served");
             sleep(Duration::from_millis(100)).await;
         }
-        vendor.from_now_on(token(100));
+        vendor.becomes(token(100));
         let held = reader.token(&*engine.clock, want(3600)).await;
         assert!(held.is_ok() || state == State::Rejected, "{held:?}");
         seconds(3600).await;
@@ -238,8 +238,32 @@ async fn an_unreadable_secret_is_looked_for_every_ten_seconds_or_when_it_appears
     seconds(35).await;
     assert_eq!(vendor.asked(), 4);
     assert_eq!(reader.get().state(engine.clock.now()), State::Pending);
-    vendor.from_now_on(token(60));
+    vendor.becomes(token(60));
     vendor.new_secret();
     sleep(Duration::from_millis(100)).await;
+    assert!(engine.is_served(&reader));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_static_token_is_looked_at_again_at_its_expiry_and_when_it_is_exchanged() {
+    let mut engine = Engine::new();
+    let mut spec = integration("acme", policy());
+    spec.grant = Grant::Static(StaticToken {
+        token: SecretSource::Value(Secret::new("token-0")),
+        expires_at: None,
+    });
+    let expired = Answer::Is(Outcome::Expired(failure(ErrorCode::TokenExpired)));
+    let (vendor, reader) = engine.add_spec(spec, [token(3600)], expired);
+    engine.start();
+    seconds(3590).await;
+    assert_eq!(vendor.asked(), 1);
+    assert!(engine.is_served(&reader));
+    seconds(11).await;
+    assert_eq!(vendor.asked(), 2);
+    let denied = reader.token(&*engine.clock, want(5)).await;
+    assert!(matches!(denied, Err(Denied::Refused(_))), "{denied:?}");
+    vendor.becomes(token(3600));
+    vendor.new_secret();
+    seconds(1).await;
     assert!(engine.is_served(&reader));
 }
