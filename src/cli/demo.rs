@@ -85,6 +85,7 @@ fn build(
 ) -> Result<(Listen, BoxFuture<'static, ()>), Exit> {
     let deps = Deps {
         clock: Arc::new(SystemClock),
+        env: nothing(),
     };
     let app = App::build(spec, deps).map_err(|error| {
         Exit::Failed(format!(
@@ -116,15 +117,24 @@ async fn tell(broker: &Broker, vendors: SocketAddr, output: &mut Output) -> Resu
 /// The demo's configuration, with the addresses that are really used.
 fn spec(listen: SocketAddr, vendors: SocketAddr) -> Result<Spec, Exit> {
     let text = CONFIG.replace(DEFAULT_ADDRESS, &vendors.to_string());
-    // The demo is the same everywhere: no variable of the user's reaches it.
-    let nothing = Env::from_pairs(std::iter::empty::<(String, String)>());
     let options = Options::default();
-    let loaded = config::load_text("demo.toml", &text, config::Format::Toml, &nothing, options)
-        .map_err(|problems| Exit::Usage(setup::say(&problems)))?;
+    let loaded = config::load_text(
+        "demo.toml",
+        &text,
+        config::Format::Toml,
+        &nothing(),
+        options,
+    )
+    .map_err(|problems| Exit::Usage(setup::say(&problems)))?;
     let mut spec = loaded.spec;
     spec.server.listen = vec![Listen::Tcp(listen)];
     spec.server.listen_is_default = false;
     Ok(spec)
+}
+
+/// The demo is the same everywhere: no variable of the user's reaches it.
+fn nothing() -> Env {
+    Env::from_pairs(std::iter::empty::<(String, String)>())
 }
 
 #[cfg(test)]

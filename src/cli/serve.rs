@@ -31,12 +31,8 @@ pub(super) fn run(args: &Args, env: &Env, _output: &mut Output) -> Result<(), Ex
     let log = &loaded.spec.log;
     crate::telemetry::init_logging(&log.level, log.format == LogFormat::Json);
     for warning in &loaded.warnings {
-        tracing::warn!(
-            file = warning.file,
-            key = warning.key,
-            "{}",
-            warning.message
-        );
+        tracing::warn!(file = warning.file, "{}: {}", warning.key, warning.message);
     }
-    crate::app::serve(loaded.spec).map_err(|error| Exit::Failed(format!("error: {error}")))
+    crate::app::serve(loaded.spec, env.clone())
+        .map_err(|error| Exit::Failed(format!("error: {error}")))
 }
