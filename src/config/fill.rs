@@ -229,11 +229,8 @@ impl<'a> Parameters<'a> {
             match piece {
                 Piece::Text(literal) => so_far.push_str(literal),
                 Piece::Member(name) => {
-                    let found = if node.is_providers() {
-                        self.lookup(name, report)
-                    } else {
-                        None
-                    };
+                    let ours = node.is_providers() || name == "client_id";
+                    let found = ours.then(|| self.lookup(name, report)).flatten();
                     let filling = match found {
                         None if members => {
                             // Stands for a whole URL if in front, else for some text.
@@ -340,7 +337,7 @@ fn given(node: &Node, param: &super::Param, path: &str, report: &mut Report) -> 
         let about = &param.description;
         let mut message = format!("does not have the form the provider wants: {about}");
         if let Some(example) = &param.example {
-            message.push_str(&format!(", such as \"{example}\""));
+            message = format!("{message}, such as \"{example}\"");
         }
         report.problem(node.file(), node.key(path), message);
         return Value::Bad;

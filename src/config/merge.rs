@@ -99,17 +99,12 @@ fn collect(all: &mut BTreeMap<String, Node>, table: Table, report: &mut Report) 
     }
 }
 
-/// Applies variables, checks every table against the schema and merges. `None` only if nothing
-/// can be said about the integrations at all.
-pub(super) fn resolve(mut root: Root, env: &Env, report: &mut Report) -> Option<Resolved> {
+/// Applies variables, checks every table against the schema and merges.
+pub(super) fn resolve(mut root: Root, env: &Env, report: &mut Report) -> Resolved {
     refuse_twins(&root.integrations, report);
     super::overrides::sections(env, &mut root.sections, report);
     shape::check(&mut root.sections, SECTIONS, &[], "", report);
-    let folder = root
-        .sections
-        .table("providers")
-        .and_then(|section| section.text("path"))
-        .map(Path::new);
+    let folder = provider_folder(&root.sections, report);
     let providers = Providers::load(folder, report);
     super::overrides::integrations(env, &mut root.integrations, &providers, report);
 
@@ -127,10 +122,23 @@ pub(super) fn resolve(mut root: Root, env: &Env, report: &mut Report) -> Option<
         .iter()
         .filter_map(|(id, node)| define(id, node, &root.integrations, &providers, report))
         .collect();
-    Some(Resolved {
+    Resolved {
         sections: root.sections,
         definitions,
-    })
+    }
+}
+
+/// `[providers] path`, if it is a folder.
+fn provider_folder<'a>(sections: &'a Table, report: &mut Report) -> Option<&'a Path> {
+    let section = sections.table("providers")?;
+    let folder = Path::new(section.text("path")?);
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    let node = section.get("path")?;
+    let message = "must be a folder with provider files that can be read";
+    report.problem(node.file(), node.key("providers.path"), message);
+    None
 }
 
 /// A variable could not tell `a-b` from `a_b`, nor could a person.
@@ -233,8 +241,8 @@ fn inherited<'a>(
     path: &str,
     report: &mut Report,
 ) -> Option<&'a Table> {
-    let named = own.get("inherit")?;
-    let base = named.text()?;
+    let wanted = own.get("inherit")?;
+    let base = wanted.text()?;
     let key = shape::join(path, "inherit");
     let here = |base: &&Node| base.origin == node.origin;
     let Some(found) = all.get(base).filter(here).and_then(table_of) else {
@@ -244,12 +252,12 @@ fn inherited<'a>(
             .map(|(name, _)| name.as_str());
         let near = did_you_mean(base, names);
         let message = format!("must name an integration of the same file{near}");
-        report.problem(named.file(), named.key(&key), message);
+        report.problem(wanted.file(), wanted.key(&key), message);
         return None;
     };
     if found.get("inherit").is_some() {
         let message = "must name an integration that does not itself inherit: one level only";
-        report.problem(named.file(), named.key(&key), message);
+        report.problem(wanted.file(), wanted.key(&key), message);
         return None;
     }
     Some(found)

@@ -8,6 +8,7 @@ mod fill;
 mod lower;
 mod merge;
 mod overrides;
+mod parse;
 mod problem;
 mod provider;
 mod schema;
@@ -19,9 +20,10 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
+pub use parse::Format;
 pub use problem::{Problem, Problems};
 pub use provider::{Param, Provider, catalogue, provider};
-pub use source::{Env, Format, config_path};
+pub use source::{Env, config_path};
 pub use starter::starter_config;
 
 use std::path::Path;
@@ -65,7 +67,7 @@ pub fn load_text(
     let mut report = Report::default();
     let name: Arc<str> = name.into();
     let origin = Origin::File(Arc::clone(&name));
-    let table = source::parse(text, format, &origin, &name, &mut report);
+    let table = parse::parse(text, format, &origin, &name, &mut report);
     let documents = table.map(|table| Document { name, table });
     build(documents.into_iter().collect(), env, options, report)
 }
@@ -81,8 +83,8 @@ fn build(
         return Err(report.refuse());
     }
     let root = merge::documents(documents, &mut report);
-    let spec = merge::resolve(root, env, &mut report)
-        .and_then(|resolved| lower::spec(&resolved, env, options, &mut report));
-    let (spec, warnings) = report.finish(spec)?;
+    let resolved = merge::resolve(root, env, &mut report);
+    let spec = lower::spec(&resolved, env, options, &mut report);
+    let (spec, warnings) = report.finish(Some(spec))?;
     Ok(Loaded { spec, warnings })
 }

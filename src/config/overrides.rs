@@ -54,7 +54,7 @@ pub(super) fn sections(env: &Env, root: &mut Table, report: &mut Report) {
     for variable in variables(env) {
         let steps: Vec<&str> = variable.steps.iter().map(String::as_str).collect();
         match steps.as_slice() {
-            ["integrations", ..] => {}
+            ["integrations", ..] | [] => {}
             [section, rest @ ..] => {
                 let Some(key) = SECTIONS.iter().find(|key| key.name == *section) else {
                     let known = SECTIONS.iter().map(|key| key.name).chain(["integrations"]);
@@ -64,7 +64,6 @@ pub(super) fn sections(env: &Env, root: &mut Table, report: &mut Report) {
                 };
                 put(&variable, root, *key, rest, report);
             }
-            [] => {}
         }
     }
 }

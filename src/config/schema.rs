@@ -260,7 +260,20 @@ pub(super) fn provider_file() -> Vec<Key> {
         .collect()
 }
 
-/// Whether tables at this key are merged key by key: all but secrets, which are one value.
+/// Whether tables at this key are merged key by key. Secrets are tables too, but one value each:
+/// half of one laid over half of another would be neither.
 pub(super) fn merges(name: &str) -> bool {
-    !matches!(name, "client_secret" | "token")
+    matches!(
+        name,
+        "params"
+            | "headers"
+            | "response"
+            | "success"
+            | "api"
+            | "query"
+            | "refresh"
+            | "backoff"
+            | "rejected_backoff"
+            | "net"
+    )
 }

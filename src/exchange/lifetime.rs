@@ -10,7 +10,7 @@ use crate::base::Timestamp;
 use crate::spec::{ResponseShape, Unit};
 
 /// More than a hundred years is a vendor's word for "never".
-const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+const NEVER: Duration = Duration::from_hours(100 * 365 * 24);
 /// Absolute times above this are in milliseconds: as seconds it would be the year 5138.
 const MILLIS_ABOVE: f64 = 1e11;
 

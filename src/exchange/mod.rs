@@ -1,12 +1,13 @@
 //! One vendor round trip: secrets in, a typed outcome out.
 //!
 //! `request` and `auth` say what is sent, `answer`, `lifetime`, `members` and `response` what came
-//! back, `verdict` what it means: all pure. `source` ties them to the network, `fixed` is the
-//! source that asks nobody. Must not know when to ask again, or who waits. Invariant: no secret
-//! and no token appears in a failure or a log line.
+//! back, `verdict` what it means: all pure. `endpoint` ties them to the network, `fixed` is the
+//! source that asks nobody, `source` makes both. Must not know when to ask again, or who waits.
+//! Invariant: no secret and no token appears in a failure or a log line.
 
 mod answer;
 mod auth;
+mod endpoint;
 mod fixed;
 mod lifetime;
 mod members;

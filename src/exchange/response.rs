@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::answer::Answer;
 use super::lifetime::{self, Lifetime};
 use super::members;
-use crate::base::{Issued, Now, Secret};
+use crate::base::{IntegrationId, Issued, Now, Secret};
 use crate::spec::{Path, ResponseShape};
 
 /// The longest access token.
@@ -41,6 +41,7 @@ pub(super) fn is_token(text: &str) -> bool {
 /// `Ok` for an answer with a token that is of use. `held`: secrets and refresh tokens we know.
 pub(super) fn normalise(
     answer: &Answer,
+    id: &IntegrationId,
     shape: &ResponseShape,
     sent_at: Now,
     held: &[Secret],
@@ -68,7 +69,10 @@ pub(super) fn normalise(
         known.push(Secret::new(refresh.as_str()));
     }
     let members = members::keep(json.clone(), shape, &known).unwrap_or_else(|| {
-        tracing::warn!("the vendor's answer has more than 16 KiB of further members: dropped");
+        tracing::warn!(
+            integration.id = %id,
+            "more than 16 KiB of further members in the vendor's answer for {id}: all dropped"
+        );
         serde_json::Map::new()
     });
     Ok(Issued {

@@ -6,7 +6,9 @@ use super::Outcome;
 use super::answer::Answer;
 use super::members;
 use super::response::{self, Unreadable};
-use crate::base::{ErrorCode, Failure, HumanDuration, Now, Redactor, Secret, VendorAnswer};
+use crate::base::{
+    ErrorCode, Failure, HumanDuration, IntegrationId, Now, Redactor, Secret, VendorAnswer,
+};
 use crate::net;
 use crate::spec::{OutcomeClass, ResponseShape, Vendor};
 
@@ -15,6 +17,7 @@ pub(super) const HTML_TRIES: u32 = 3;
 
 /// What is known besides the answer.
 pub(super) struct Context<'a> {
+    pub(super) id: &'a IntegrationId,
     pub(super) shape: &'a ResponseShape,
     pub(super) vendor: &'a Vendor,
     /// Host and port as the operator wrote them.
@@ -53,9 +56,8 @@ fn class_of(facts: Facts<'_>) -> OutcomeClass {
     }
     match facts.error {
         Some("temporarily_unavailable" | "server_error" | "slow_down") => return Transient,
-        Some("invalid_client") => return BadCredential,
         Some("invalid_grant") if facts.refresh_token_sent => return DeadGrant,
-        Some("invalid_grant") => return BadCredential,
+        Some("invalid_client" | "invalid_grant") => return BadCredential,
         Some("invalid_request" | "invalid_scope" | "unsupported_grant_type" | "invalid_target") => {
             return BadRequest;
         }
@@ -89,6 +91,7 @@ pub(super) fn judge(answer: &Answer, context: &Context<'_>) -> Outcome {
     if answer.is_success() && !failed_inside {
         let normal = response::normalise(
             answer,
+            context.id,
             shape,
             context.sent_at,
             context.held,

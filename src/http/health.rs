@@ -5,8 +5,6 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
-
 use super::directory::{Directory, Entry};
 use crate::base::{Mono, Now};
 use crate::snapshot::State;
@@ -17,7 +15,7 @@ pub struct Health {
     /// When vendors that do not answer no longer hold the start back.
     patience_ends: Mono,
     started: AtomicBool,
-    stopping: CancellationToken,
+    stopping: AtomicBool,
 }
 
 impl Health {
@@ -26,21 +24,17 @@ impl Health {
         Self {
             patience_ends: now.mono.plus(startup_wait),
             started: AtomicBool::new(false),
-            stopping: CancellationToken::new(),
+            stopping: AtomicBool::new(false),
         }
     }
 
-    /// From now on not ready, and nobody waits for a token any more.
+    /// From now on not ready.
     pub fn stopping(&self) {
-        self.stopping.cancel();
+        self.stopping.store(true, Ordering::Release);
     }
 
     pub fn is_stopping(&self) -> bool {
-        self.stopping.is_cancelled()
-    }
-
-    pub(super) async fn stopped(&self) {
-        self.stopping.cancelled().await;
+        self.stopping.load(Ordering::Acquire)
     }
 
     /// Whether the start is over; latched.

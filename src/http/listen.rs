@@ -81,9 +81,14 @@ pub fn bind(
     Ok(bound)
 }
 
+/// The standard library's 128 is too few when a pod's workers all ask at once: a connection beyond
+/// it is tried again by the caller's kernel only after a second.
+const BACKLOG: i32 = 1024;
+
 fn tcp_bound(listener: TcpListener, address: &Listen) -> Result<Bound, BindError> {
-    let real = listener
-        .set_nonblocking(true)
+    let real = rustix::net::listen(&listener, BACKLOG)
+        .map_err(io::Error::from)
+        .and_then(|()| listener.set_nonblocking(true))
         .and_then(|()| listener.local_addr());
     let real = real.map_err(|error| failed(address, error))?;
     Ok(Bound {

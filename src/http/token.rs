@@ -68,21 +68,16 @@ pub(super) async fn obtain(
     if let Some(held) = entry.reader.good(context.clock.now(), want.min_ttl) {
         return Ok(held);
     }
-    let waited = entry.reader.token(&*context.clock, want);
-    unless_stopping(context, entry, waited).await
+    let waited = entry.reader.token(&*context.clock, want).await;
+    waited.map_err(|error| denied(context, entry, &error))
 }
 
-/// Nobody waits for a broker that is going away.
-async fn unless_stopping<T>(
-    context: &Context,
-    entry: &Entry,
-    waiting: impl Future<Output = Result<T, Denied>>,
-) -> Result<T, Problem> {
-    tokio::select! {
-        biased;
-        () = context.health.stopped() => Err(Problem::shutting_down(entry.name())),
-        waited = waiting => waited.map_err(|denied| Problem::denied(entry.name(), &denied)),
+/// A worker that is gone while the broker stops has not been removed from the configuration.
+fn denied(context: &Context, entry: &Entry, denied: &Denied) -> Problem {
+    if *denied == Denied::Gone && context.health.is_stopping() {
+        return Problem::shutting_down(entry.name());
     }
+    Problem::denied(entry.name(), denied)
 }
 
 /// `None`: a format that needs an `Authorization` header where there is none.
@@ -135,8 +130,8 @@ pub(super) async fn refresh(
         (held, None)
     } else {
         let want = want(context, query);
-        let asked = entry.reader.refresh(&*context.clock, want, rejected);
-        let refreshed = unless_stopping(context, &entry, asked).await?;
+        let asked = entry.reader.refresh(&*context.clock, want, rejected).await;
+        let refreshed = asked.map_err(|error| denied(context, &entry, &error))?;
         (refreshed.held, refreshed.retry_after)
     };
     let now = context.clock.now();

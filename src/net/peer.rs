@@ -35,7 +35,7 @@ impl Act {
     pub(crate) fn with(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Self {
         let mut text = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n", body.len());
         for (name, value) in headers {
-            text.push_str(&format!("{name}: {value}\r\n"));
+            text = text + name + ": " + value + "\r\n";
         }
         text.push_str("\r\n");
         Self::Say([text.as_bytes(), body].concat())

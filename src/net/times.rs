@@ -8,7 +8,7 @@ use http::header::{DATE, HeaderName, RETRY_AFTER};
 use crate::base::Timestamp;
 
 /// A peer whose clock is further from ours than this is not believed.
-const PLAUSIBLE: Duration = Duration::from_secs(24 * 3600);
+const PLAUSIBLE: Duration = Duration::from_hours(24);
 
 /// The answer's own time, if it is within a day of ours.
 pub fn answer_date(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {

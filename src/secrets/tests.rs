@@ -75,7 +75,7 @@ async fn the_poll_notices_a_file_that_appears_and_one_that_changes() {
     for text in ["first", "other", "third"] {
         fs::write(&path, text).unwrap();
         // Times out, after half an hour of the paused clock, if the poll notices nothing.
-        let noticed = tokio::time::timeout(Duration::from_secs(1800), changes.changed()).await;
+        let noticed = tokio::time::timeout(Duration::from_mins(30), changes.changed()).await;
         noticed.unwrap().unwrap();
         assert_eq!(handle.read().await, Ok(Secret::new(text)));
     }
@@ -212,7 +212,7 @@ async fn a_command_runs_again_after_a_refusal_but_not_at_once() {
     let second = handle.read().await.unwrap();
     assert_ne!(first, second);
     tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(300)).await;
+    tokio::time::advance(Duration::from_mins(5)).await;
     tokio::time::resume();
     assert_eq!(handle.read().await, Ok(second), "nobody refused this one");
 }

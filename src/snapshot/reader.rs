@@ -229,7 +229,12 @@ impl Reader {
         }
         self.bell.ring(Nudge::Force);
         let deadline = Instant::now() + want.wait;
-        while latest.borrow().finished == first.finished {
+        // A worker that has to wait itself, as when a `Retry-After` is shared, does not ask for this.
+        let pending = |now: &Snapshot| {
+            let asks = matches!(now.doing, Doing::Idle | Doing::Asking);
+            asks && now.finished == first.finished
+        };
+        while pending(&latest.borrow()) {
             match timeout_at(deadline, latest.changed()).await {
                 Err(_elapsed) => break,
                 Ok(Err(_closed)) => return Err(Denied::Gone),

@@ -1,5 +1,6 @@
 //! One integration: grant, answer, API, and the policies laid over the global ones.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use super::request::{client_id, header_value, token_request};
@@ -12,7 +13,8 @@ use crate::config::problem::did_you_mean;
 use crate::config::schema::merges;
 use crate::config::tree::{Node, Table};
 use crate::spec::{
-    Api, Endpoint, Grant, HostPattern, Integration, Net, Piece, StaticToken, Template,
+    Api, Endpoint, Grant, HostPattern, Integration, Net, Piece, ResponseShape, StaticToken,
+    Template,
 };
 
 const GRANTS: [&str; 2] = ["client_credentials", "static"];
@@ -47,6 +49,35 @@ pub(super) struct Globals<'a> {
     pub(super) secrets: &'a Secrets<'a>,
     pub(super) sections: &'a Table,
     pub(super) net: Arc<Net>,
+    pub(super) responses: Pool<ResponseShape>,
+    pub(super) apis: Pool<Api>,
+}
+
+/// Equal values once: thousands of integrations at one vendor have the same shape.
+#[derive(Debug)]
+pub(super) struct Pool<T>(RefCell<Vec<Arc<T>>>);
+
+impl<T> Default for Pool<T> {
+    fn default() -> Self {
+        Self(RefCell::default())
+    }
+}
+
+impl<T: PartialEq> Pool<T> {
+    /// Beyond this many different ones a search costs more than it saves.
+    const SIZE: usize = 32;
+
+    fn share(&self, value: T) -> Arc<T> {
+        let mut pool = self.0.borrow_mut();
+        if let Some(same) = pool.iter().find(|known| ***known == value) {
+            return Arc::clone(same);
+        }
+        let value = Arc::new(value);
+        if pool.len() < Self::SIZE {
+            pool.push(Arc::clone(&value));
+        }
+        value
+    }
 }
 
 pub(super) fn integration(
@@ -85,8 +116,8 @@ pub(super) fn integration(
         grant,
         net,
         refresh,
-        response: Arc::new(response),
-        api: Arc::new(api),
+        response: globals.responses.share(response),
+        api: globals.apis.share(api),
         vendor: definition
             .provider
             .as_ref()

@@ -168,13 +168,8 @@ impl<'a> View<'a> {
     }
 }
 
-/// Everything. `None` only where a problem has been reported.
-pub(super) fn spec(
-    resolved: &Resolved,
-    env: &Env,
-    options: Options,
-    report: &mut Report,
-) -> Option<Spec> {
+/// Everything; not fit for use if the report has problems afterwards.
+pub(super) fn spec(resolved: &Resolved, env: &Env, options: Options, report: &mut Report) -> Spec {
     let root = View::new(&resolved.sections, String::new(), "configuration");
     let policy = server::secret_policy(&root.below("secrets"), report);
     let store = server::store(&root.below("store"), report);
@@ -194,6 +189,8 @@ pub(super) fn spec(
         secrets: &secrets,
         sections: &resolved.sections,
         net,
+        responses: integration::Pool::default(),
+        apis: integration::Pool::default(),
     };
     let integrations: Vec<_> = resolved
         .definitions
@@ -208,7 +205,7 @@ pub(super) fn spec(
             "there is none: nothing will be served",
         );
     }
-    Some(Spec {
+    Spec {
         server,
         admin,
         log,
@@ -216,5 +213,5 @@ pub(super) fn spec(
         secrets: policy,
         store,
         integrations,
-    })
+    }
 }

@@ -12,8 +12,8 @@ use crate::spec::{Net, Proxy, RefreshPolicy, Reissue, When};
 const TICK: Duration = Duration::from_millis(1);
 /// A caller must not be able to make the broker hammer a vendor.
 const LEAST_SPACING: Duration = Duration::from_millis(100);
-const TEN_MINUTES: Duration = Duration::from_secs(600);
-const DAY: Duration = Duration::from_secs(86_400);
+const TEN_MINUTES: Duration = Duration::from_mins(10);
+const DAY: Duration = Duration::from_hours(24);
 
 pub(super) fn refresh(view: &View<'_>, report: &mut Report) -> RefreshPolicy {
     let default = RefreshPolicy::default();

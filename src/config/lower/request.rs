@@ -41,8 +41,9 @@ pub(super) fn token_request(
     secrets: &Secrets<'_>,
     report: &mut Report,
 ) -> Option<TokenRequest> {
-    let endpoint = endpoint(view, parameters, report);
+    // First: other strings may have a hole for it.
     let client_id = client_id(view, parameters, report);
+    let endpoint = endpoint(view, parameters, report);
     let client_secret = candidates(view, "client_secret", secrets, report);
     let auth = auth(view, &client_secret, report);
     if matches!(auth, Some(ClientAuth::Basic(_) | ClientAuth::Post)) {

@@ -8,7 +8,7 @@ use crate::config::tree::Raw;
 use crate::spec::{Path, ResponseShape, Scalar, Unit};
 
 const TICK: Duration = Duration::from_millis(1);
-const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
+const CENTURY: Duration = Duration::from_hours(100 * 365 * 24);
 const MAX_PATH: usize = 512;
 
 pub(super) fn response(

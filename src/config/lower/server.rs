@@ -10,8 +10,8 @@ use crate::spec::{
     Access, Admin, HostPattern, Listen, Log, LogFormat, SecretPolicy, Server, Store,
 };
 
-const HOUR: Duration = Duration::from_secs(3600);
-const DAY: Duration = Duration::from_secs(86_400);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 /// What the kernel leaves of `sun_path`, its closing zero taken off; macOS has the smaller one.
 const MAX_SOCKET_PATH: usize = 103;
 const MAX_WORKERS: i64 = 256;

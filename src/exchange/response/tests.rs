@@ -33,7 +33,8 @@ fn read(
         body: Zeroizing::new(body.as_ref().to_vec()),
     };
     let answer = Answer::read(&response, shape, sent_at());
-    normalise(&answer, shape, sent_at(), &[], None)
+    let id = "billing".parse().unwrap();
+    normalise(&answer, &id, shape, sent_at(), &[], None)
 }
 
 fn plain(body: &Value) -> Result<Issued, Unreadable> {
@@ -73,7 +74,7 @@ fn sfmc_v1_with_its_renamed_refresh_token() {
     let body = json!({"accessToken": "v1", "expiresIn": 3600, "refreshToken": "r", "x": "r"});
     let issued = read(body.to_string(), &[], &shape).unwrap();
     assert_eq!(issued.access_token.expose(), "v1");
-    assert_eq!(issued.lifetime, Some(Duration::from_secs(3600)));
+    assert_eq!(issued.lifetime, Some(Duration::from_hours(1)));
     assert!(issued.members.is_empty(), "{:?}", issued.members);
 }
 
@@ -94,7 +95,7 @@ fn slack_with_its_token_inside() {
     });
     let issued = read(body.to_string(), &[], &shape).unwrap();
     assert_eq!(issued.access_token.expose(), "xoxe.xoxp-1");
-    assert_eq!(issued.lifetime, Some(Duration::from_secs(43_200)));
+    assert_eq!(issued.lifetime, Some(Duration::from_hours(12)));
     assert_eq!(issued.token_type, "Bearer", "'user' is not registered");
     assert_eq!(issued.scope.as_deref(), Some("chat:write"));
     let members = Value::Object(issued.members).to_string();
@@ -105,7 +106,7 @@ fn slack_with_its_token_inside() {
 #[test]
 fn a_lifetime_as_a_string_and_milliseconds() {
     let issued = plain(&json!({"token_type": "Bearer", "access_token": "e", "expires_in": "3600"}));
-    assert_eq!(issued.unwrap().lifetime, Some(Duration::from_secs(3600)));
+    assert_eq!(issued.unwrap().lifetime, Some(Duration::from_hours(1)));
     let shape = ResponseShape {
         expires_in_unit: crate::spec::Unit::Milliseconds,
         ..ResponseShape::default()
@@ -143,12 +144,12 @@ fn an_absolute_time_is_seen_from_the_answers_own_date() {
     // Their clock is an hour ahead of ours.
     assert_eq!(
         lifetime("Fri, 15 Jan 2027 09:00:00 GMT"),
-        Some(Duration::from_secs(3600))
+        Some(Duration::from_hours(1))
     );
     // Theirs is years off: ours counts.
     assert_eq!(
         lifetime("Fri, 15 Jan 2021 09:00:00 GMT"),
-        Some(Duration::from_secs(7200))
+        Some(Duration::from_hours(2))
     );
 }
 

@@ -12,6 +12,7 @@ fn now() -> Now {
 }
 
 struct Case {
+    id: IntegrationId,
     shape: ResponseShape,
     vendor: Vendor,
     held: Vec<Secret>,
@@ -23,6 +24,7 @@ struct Case {
 impl Case {
     fn new() -> Self {
         Self {
+            id: "billing".parse().unwrap(),
             shape: ResponseShape::default(),
             vendor: Vendor::default(),
             held: vec![],
@@ -34,6 +36,7 @@ impl Case {
 
     fn context(&self) -> Context<'_> {
         Context {
+            id: &self.id,
             shape: &self.shape,
             vendor: &self.vendor,
             host: "auth.example.com",

@@ -133,3 +133,104 @@ async fn every_request_has_a_connection_of_its_own_and_bodies_end_where_they_sho
     }
     assert_eq!(peer.requests().len(), 2);
 }
+
+/// A TLS peer for `localhost`, signed by the authority in testdata, that says one answer.
+fn tls_peer(answer: &'static [u8]) -> (std::net::SocketAddr, std::thread::JoinHandle<()>) {
+    use rustls::pki_types::pem::PemObject as _;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use std::io::{Read as _, Write as _};
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let certificate = CertificateDer::from_pem_slice(include_bytes!("testdata/localhost.pem"));
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("testdata/localhost.key"));
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.unwrap()], key.unwrap())
+        .unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let running = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        let connection = rustls::ServerConnection::new(Arc::new(config)).unwrap();
+        let mut stream = rustls::StreamOwned::new(connection, stream);
+        // A client that trusts nobody goes away in the handshake.
+        if stream.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {
+            let _gone = stream.write_all(answer);
+            stream.conn.send_close_notify();
+            let _gone = stream.flush();
+        }
+    });
+    (address, running)
+}
+
+#[tokio::test]
+async fn authorities_from_a_file_are_added_or_stand_alone() {
+    let file = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/src/net/client/testdata/authority.pem"
+    );
+    let trusting = |ca_only| Net {
+        ca_file: Some(file.into()),
+        ca_only,
+        proxy: None,
+    };
+    for (net, trusted) in [
+        (trusting(false), true),
+        (trusting(true), true),
+        (Net::default(), false),
+    ] {
+        let (address, running) = tls_peer(b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nhi");
+        let client = Clients::new().get(&net, 5 * SECOND, true).unwrap();
+        let url = format!("https://localhost:{}/", address.port());
+        match client.send(get(&url)).await {
+            Ok(answer) => {
+                assert!(trusted);
+                assert_eq!((answer.status, answer.body.as_slice()), (201, &b"hi"[..]));
+            }
+            Err(error) => {
+                assert!(!trusted, "{error}");
+                assert_eq!(error.kind, ErrorKind::Tls, "{error}");
+            }
+        }
+        running.join().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_is_asked_with_its_credentials_but_not_for_exceptions() {
+    let proxy = Peer::start(vec![Act::with(407, &[], b"")]).await;
+    let net = |no_proxy: &str| Net {
+        proxy: Some(Proxy {
+            url: Secret::new(format!("http://us%40er:p%2Fw@{}", proxy.address)),
+            no_proxy: Some(no_proxy.to_owned()),
+        }),
+        ..Net::default()
+    };
+    let client = Clients::new()
+        .get(&net("other.example"), SECOND, false)
+        .unwrap();
+    let error = client
+        .send(get("https://vendor.invalid/t"))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Connect, "{error}");
+    let asked = proxy.requests();
+    assert!(
+        asked[0].starts_with("CONNECT vendor.invalid:443 HTTP/1.1"),
+        "{asked:?}"
+    );
+    // us@er:p/w
+    let credentials = "Basic dXNAZXI6cC93";
+    assert!(asked[0].contains(credentials), "{asked:?}");
+    assert!(!format!("{error:?}").contains("dXNAZXI6cC93"));
+    let client = Clients::new()
+        .get(&net("vendor.invalid"), SECOND, false)
+        .unwrap();
+    let error = client
+        .send(get("https://vendor.invalid/t"))
+        .await
+        .unwrap_err();
+    assert_ne!(error.kind, ErrorKind::Connect, "{error}");
+    assert_eq!(proxy.requests().len(), 1);
+}

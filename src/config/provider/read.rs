@@ -1,169 +1,23 @@
-//! The catalogue: vendors as data, shipped and the operator's own.
-//!
-//! Owns reading provider files and what they promise: every hole is a declared parameter, secrets
-//! land whole and only in the token request. All vendor knowledge is in the files, none here.
+//! Reading a provider file, and holding it to what it promises: every hole is a declared parameter,
+//! secrets land whole and only in the token request.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-use regex_lite::{Regex, RegexBuilder};
+use regex_lite::RegexBuilder;
 
-use super::problem::{Problem, Problems, Report, did_you_mean};
-use super::schema::{INTEGRATION, PROVIDER_OWN, provider_file};
-use super::shape;
-use super::source::{Format, files_in, parse, read_text};
-use super::tree::{Node, Origin, Raw, Table};
-use crate::base::IntegrationId;
+use super::super::parse::{Format, parse};
+use super::super::problem::{Report, did_you_mean};
+use super::super::schema::{INTEGRATION, PROVIDER_OWN, provider_file};
+use super::super::shape;
+use super::super::tree::{Node, Origin, Raw, Table};
+use super::{Param, Provider};
 use crate::spec::{ErrorRule, Hint, Match, OutcomeClass, Piece, Template, Vendor};
 
-/// Compiled in; a test compares the list with the folder.
-const SHIPPED: &[(&str, &str)] = &[
-    (
-        "360learning",
-        include_str!("../../config/providers/360learning.toml"),
-    ),
-    (
-        "salesforce-marketing-cloud",
-        include_str!("../../config/providers/salesforce-marketing-cloud.toml"),
-    ),
-];
-
-const MAX_FILES: usize = 1000;
 const MAX_PATTERN: usize = 500;
 const PATTERN_MEMORY: usize = 256 * 1024;
 
-/// One vendor.
-#[derive(Debug, Clone)]
-pub struct Provider {
-    /// What `provider = "..."` says: the file's name without its ending.
-    pub id: String,
-    /// The vendor's own name.
-    pub name: String,
-    pub docs: Option<String>,
-    /// The date the facts were last compared with the documentation.
-    pub checked: Option<String>,
-    /// `verified` with the live vendor, `documented`, or `unverified`.
-    pub status: String,
-    pub params: Vec<Param>,
-    pub(super) vendor: Arc<Vendor>,
-    /// Keys of an integration, with holes.
-    pub(super) table: Table,
-}
-
-/// What an integration based on a provider is asked for.
-#[derive(Debug, Clone)]
-pub struct Param {
-    pub name: String,
-    pub description: String,
-    pub required: bool,
-    /// Anchored at both ends.
-    pub pattern: Option<Regex>,
-    pub default: Option<String>,
-    pub example: Option<String>,
-    pub secret: bool,
-    /// If there are any, the value is one of these names and stands for the text beside it.
-    pub choices: Vec<(String, String)>,
-}
-
-impl Provider {
-    /// The grant it uses, if the file says so.
-    pub fn grant(&self) -> Option<&str> {
-        self.table.text("grant")
-    }
-}
-
-/// The shipped providers, by name.
-pub fn catalogue() -> &'static [Arc<Provider>] {
-    static CATALOGUE: LazyLock<Vec<Arc<Provider>>> = LazyLock::new(|| {
-        SHIPPED
-            .iter()
-            .filter_map(|(id, text)| {
-                let file = format!("provider {id}");
-                // A file of ours that does not parse cannot pass the tests.
-                read_provider(id, text, Format::Toml, &file, &mut Report::default()).map(Arc::new)
-            })
-            .collect()
-    });
-    &CATALOGUE
-}
-
-/// One provider by name; `user_dir` is `[providers] path`.
-pub fn provider(name: &str, user_dir: Option<&Path>) -> Result<Arc<Provider>, Problems> {
-    let mut report = Report::default();
-    let providers = Providers::load(user_dir, &mut report);
-    let (providers, _) = report.finish(Some(providers))?;
-    providers.get(name).ok_or_else(|| {
-        let near = did_you_mean(name, providers.names());
-        Problem::new("providers", name, format!("is not in the catalogue{near}")).into()
-    })
-}
-
-/// Shipped providers and the operator's, his replacing ours.
-pub(super) struct Providers(BTreeMap<String, Arc<Provider>>);
-
-impl Providers {
-    pub(super) fn load(folder: Option<&Path>, report: &mut Report) -> Self {
-        let mut all: BTreeMap<String, Arc<Provider>> = catalogue()
-            .iter()
-            .map(|one| (one.id.clone(), Arc::clone(one)))
-            .collect();
-        let files = folder
-            .map(|folder| files_in(folder, report))
-            .unwrap_or_default();
-        if let (true, Some(folder)) = (files.len() > MAX_FILES, folder) {
-            let message = "has more than 1000 provider files";
-            report.problem(&folder.display().to_string(), "", message);
-            return Self(all);
-        }
-        let mut from: BTreeMap<String, String> = BTreeMap::new();
-        for (path, format) in files {
-            let file = path.display().to_string();
-            let id = path
-                .file_stem()
-                .and_then(|stem| stem.to_str())
-                .unwrap_or_default();
-            if let Err(error) = id.parse::<IntegrationId>() {
-                report.problem(
-                    &file,
-                    "",
-                    format!("is named after its provider, and {error}"),
-                );
-                continue;
-            }
-            if let Some(first) = from.insert(id.to_owned(), file.clone()) {
-                let message = format!("defines a provider that {first} defines too: keep one");
-                report.problem(&file, "", message);
-                continue;
-            }
-            let Some(text) = read_text(&path, report) else {
-                continue;
-            };
-            let Some(provider) = read_provider(id, &text, format, &file, report) else {
-                continue;
-            };
-            if all.insert(id.to_owned(), Arc::new(provider)).is_some() {
-                report.warning(
-                    &file,
-                    "",
-                    "replaces the provider of this name that is shipped",
-                );
-            }
-        }
-        Self(all)
-    }
-
-    pub(super) fn get(&self, name: &str) -> Option<Arc<Provider>> {
-        self.0.get(name).map(Arc::clone)
-    }
-
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
-    }
-}
-
 /// Reads a provider file. `None` once the reason is in the report.
-pub(super) fn read_provider(
+pub(in crate::config) fn read_provider(
     id: &str,
     text: &str,
     format: Format,
@@ -336,7 +190,7 @@ fn rules<T>(
     let Some(Raw::List(items)) = table.take(key).map(|node| node.raw) else {
         return Vec::new();
     };
-    let mut built = Vec::with_capacity(items.len());
+    let mut all = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
         let Raw::Table(rule) = &item.raw else {
             continue;
@@ -360,7 +214,7 @@ fn rules<T>(
             continue;
         }
         match build(when, rule) {
-            Some(one) => built.push(one),
+            Some(one) => all.push(one),
             None => report.problem(
                 file,
                 &path,
@@ -368,7 +222,7 @@ fn rules<T>(
             ),
         }
     }
-    built
+    all
 }
 
 /// Every hole is a parameter (or, under `api`, a member of the answer), and secrets stand alone.

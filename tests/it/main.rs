@@ -1,0 +1,15 @@
+//! The broker over real sockets, against vendors that behave and misbehave.
+//!
+//! Most tests run broker, vendor and caller in one runtime whose clock is paused: timers move only
+//! when nobody has work, so minutes of vendor trouble take milliseconds and nothing is timed
+//! against a clock.
+
+mod client_auth;
+mod guards;
+mod isolation;
+mod lifetimes;
+mod manners;
+mod real;
+mod secrets;
+mod support;
+mod trouble;

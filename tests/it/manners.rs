@@ -1,0 +1,159 @@
+//! A good citizen: what the vendor is asked, and how often.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::support::{Broker, Reply, Vendor, integration, request};
+
+#[tokio::test(start_paused = true)]
+async fn two_hundred_callers_cost_one_exchange() {
+    let vendor = Vendor::start(|_, number| {
+        Reply::After(
+            Duration::from_secs(1),
+            Box::new(Reply::token(&format!("t{number}"), 3600)),
+        )
+    })
+    .await;
+    let broker = Broker::start(&integration("cold", &vendor.url(), "")).await;
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..200 {
+        let address = broker.address;
+        callers.spawn(async move { request(address, "GET /token/cold", &[], "").await.token() });
+    }
+    let tokens = callers.join_all().await;
+    assert_eq!(tokens, vec!["t1".to_owned(); 200]);
+    assert_eq!(vendor.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn retry_after_is_obeyed_by_everyone_with_that_client() {
+    let vendor = Vendor::start(|_, number| match number {
+        1 => Reply::Full(
+            429,
+            "retry-after: 3\r\n".into(),
+            r#"{"error":"invalid_client"}"#.into(),
+        ),
+        _ => Reply::token("t", 3600),
+    })
+    .await;
+    let config = integration("a", &vendor.url(), "")
+        + &integration(
+            "b",
+            &vendor.url(),
+            "params = { account_id = \"2\" }\nrefresh = { when = \"demand\" }",
+        );
+    let broker = Broker::start(&config).await;
+    broker
+        .until("a", |status| status["consecutive_failures"] == 1)
+        .await;
+    let answer = broker.get("/token/b?wait=1s").await;
+    assert_eq!(
+        (answer.status, &answer.json()["error"]),
+        (503, &json!("rate_limited"))
+    );
+    assert!(["2", "3"].contains(&answer.header("retry-after").unwrap()));
+    // Refreshes cannot shorten it either.
+    for _ in 0..20 {
+        broker.post("/refresh/a?wait=0", "").await;
+        broker.post("/refresh/b?wait=0", "").await;
+    }
+    assert_eq!(broker.get("/token/a").await.status, 200);
+    assert_eq!(broker.get("/token/b").await.status, 200);
+    let requests = vendor.requests();
+    assert_eq!(requests.len(), 3);
+    assert!(requests[1].at - requests[0].at >= Duration::from_secs(3));
+    assert!(requests[2].at - requests[0].at >= Duration::from_secs(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_credentials_are_not_hammered() {
+    let vendor = Vendor::start(|_, _| Reply::json(401, r#"{"error":"invalid_client"}"#)).await;
+    let broker = Broker::start(&integration("x", &vendor.url(), "")).await;
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(60) {
+        assert_eq!(broker.get("/token/x?wait=1s").await.status, 502);
+        broker.post("/refresh/x?wait=1s", "").await;
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    assert!(
+        (2..=3).contains(&vendor.count()),
+        "{} requests in a minute",
+        vendor.count()
+    );
+    assert_eq!(broker.status("x").await["state"], "rejected");
+}
+
+#[tokio::test(start_paused = true)]
+async fn forced_refreshes_are_spaced_and_the_spacing_doubles() {
+    let vendor = Vendor::start(|_, number| Reply::token(&format!("t{number}"), 7200)).await;
+    let broker = Broker::start(&integration("x", &vendor.url(), "")).await;
+    assert_eq!(broker.get("/token/x").await.status, 200);
+    let begun = Instant::now();
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..10 {
+        let address = broker.address;
+        callers.spawn(async move {
+            while begun.elapsed() < Duration::from_secs(120) {
+                let answer = request(address, "POST /refresh/x", &[], "").await;
+                assert_eq!(answer.status, 200, "{}", answer.text());
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        });
+    }
+    callers.join_all().await;
+    let requests = vendor.requests();
+    let gaps: Vec<u64> = requests
+        .windows(2)
+        .map(|pair| (pair[1].at - pair[0].at).as_secs())
+        .collect();
+    assert_eq!(gaps.get(..4), Some(&[5, 10, 20, 40][..]), "{gaps:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_herd_of_401s_costs_one_exchange() {
+    let vendor = Vendor::start(|_, number| Reply::token(&format!("t{number}"), 7200)).await;
+    let broker = Broker::start(&integration("x", &vendor.url(), "")).await;
+    assert_eq!(broker.get("/token/x").await.token(), "t1");
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let address = broker.address;
+        callers.spawn(async move {
+            request(address, "POST /refresh/x", &[], r#"{"rejected":"t1"}"#)
+                .await
+                .token()
+        });
+    }
+    assert!(callers.join_all().await.iter().all(|token| token == "t2"));
+    assert_eq!(vendor.count(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn demand_asks_nothing_before_the_first_request() {
+    let vendor = Vendor::start(|_, number| Reply::token(&format!("t{number}"), 60)).await;
+    let more = "refresh = { when = \"demand\" }";
+    let broker = Broker::start(&integration("x", &vendor.url(), more)).await;
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    assert_eq!(vendor.count(), 0);
+    assert_eq!(broker.get("/startupz").await.status, 200);
+    assert_eq!(broker.get("/token/x").await.token(), "t1");
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert!(vendor.count() <= 2, "renewed without being used");
+    assert_eq!(broker.get("/token/x").await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exchange_in_flight_is_awaited_at_the_end() {
+    let vendor = Vendor::start(|_, _| {
+        Reply::After(Duration::from_secs(4), Box::new(Reply::token("t", 3600)))
+    })
+    .await;
+    let broker = Broker::start(&integration("x", &vendor.url(), "")).await;
+    let address = broker.address;
+    let caller = tokio::task::spawn(async move { request(address, "GET /token/x", &[], "").await });
+    broker.until("x", |_| vendor.count() == 1).await;
+    broker.stop().await;
+    assert_eq!(caller.await.unwrap().token(), "t");
+}

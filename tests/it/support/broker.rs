@@ -1,0 +1,110 @@
+//! A whole broker, built from a configuration text, in the test's own runtime.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use token_broker::app::{App, Deps};
+use token_broker::base::{Timestamp, TokioClock};
+use token_broker::config::{Env, Format, Options, load_text};
+use token_broker::spec::Listen;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::caller::{Answer, request};
+
+pub(crate) struct Broker {
+    pub(crate) address: SocketAddr,
+    pub(crate) clock: Arc<TokioClock>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+    pacer: JoinHandle<()>,
+}
+
+/// Lets a paused clock jump by small steps only, and never before the kernel had a moment to
+/// deliver what is on its way between two sockets: else a busy machine makes time-outs fire early.
+async fn pace() {
+    loop {
+        // While a blocking task runs, the clock stands still.
+        let moment = || std::thread::sleep(Duration::from_micros(200));
+        tokio::task::spawn_blocking(moment).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.task.abort();
+        self.pacer.abort();
+    }
+}
+
+/// Ten lines for a vendor at `url`, named `name`; `more` is TOML for the same table.
+pub(crate) fn integration(name: &str, url: &str, more: &str) -> String {
+    format!(
+        "[integrations.{name}]\ngrant = \"client_credentials\"\ntoken_endpoint = \"{url}\"\n\
+         client_id = \"abc\"\nclient_secret = \"s3cret\"\n{more}\n"
+    )
+}
+
+impl Broker {
+    /// Starts a broker on a free port; `config` is TOML without `[server]`.
+    pub(crate) async fn start(config: &str) -> Self {
+        let text = format!("[server]\nlisten = \"127.0.0.1:0\"\n{config}");
+        let env = Env::from_pairs::<&str, &str>([]);
+        let loaded = load_text("test.toml", &text, Format::Toml, &env, Options::default())
+            .unwrap_or_else(|problems| panic!("{problems}"));
+        let clock = Arc::new(TokioClock::starting_at(Timestamp::from_unix_seconds(
+            1_800_000_000,
+        )));
+        let deps = Deps {
+            clock: Arc::<TokioClock>::clone(&clock),
+            env,
+        };
+        let app = App::build(loaded.spec, deps).unwrap();
+        let Some(Listen::Tcp(address)) = app.addresses().first().cloned() else {
+            panic!("no address")
+        };
+        let stop = CancellationToken::new();
+        let task = tokio::task::spawn(app.run(stop.clone()));
+        Self {
+            address,
+            clock,
+            stop,
+            task,
+            pacer: tokio::task::spawn(pace()),
+        }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        request(self.address, &format!("GET {path}"), &[], "").await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &str) -> Answer {
+        let json = "Content-Type: application/json";
+        request(self.address, &format!("POST {path}"), &[json], body).await
+    }
+
+    pub(crate) async fn status(&self, name: &str) -> Value {
+        self.get(&format!("/integrations/{name}")).await.json()
+    }
+
+    /// Asks every 50 ms until `holds` does; fails after ten minutes of the paused clock.
+    pub(crate) async fn until(&self, name: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        for _ in 0..12_000 {
+            let status = self.status(name).await;
+            if holds(&status) {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("never: {}", self.status(name).await);
+    }
+
+    /// Stops it as SIGTERM does and waits for the end.
+    pub(crate) async fn stop(mut self) {
+        self.stop.cancel();
+        (&mut self.task).await.unwrap();
+    }
+}
