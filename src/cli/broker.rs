@@ -19,16 +19,16 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// Where the running broker is.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(super) struct BrokerArgs {
-    /// The running broker: http://HOST:PORT or unix:/PATH.
+    /// The running broker: `http://HOST:PORT` or `unix:/PATH`.
     ///
-    /// Without it: the variable TOKEN_BROKER_URL, else the first address in the configuration file
-    /// if there is one, else http://127.0.0.1:8656.
+    /// Without it: the variable `TOKEN_BROKER_URL`, else the first address in the configuration file
+    /// if there is one, else `http://127.0.0.1:8656`.
     #[arg(long, value_name = "URL")]
     pub(super) url: Option<String>,
     /// The configuration file or directory, read for the broker's address and the header it wants
-    /// ([access] require_header).
+    /// (`[access] require_header`).
     ///
-    /// Without it: the variable TOKEN_BROKER_CONFIG, else /etc/token-broker/config.toml.
+    /// Without it: the variable `TOKEN_BROKER_CONFIG`, else /etc/token-broker/config.toml.
     #[arg(long, value_name = "PATH")]
     pub(super) config: Option<PathBuf>,
 }
@@ -114,7 +114,9 @@ impl Broker {
         }
         serde_json::from_str(answer.body.expose()).map_err(|_unfit| {
             let target = self.target();
-            Exit::Failed(format!("error: what answers at {target} is no token broker"))
+            Exit::Failed(format!(
+                "error: what answers at {target} is no token broker"
+            ))
         })
     }
 }

@@ -24,7 +24,7 @@ Exit codes: 0 no problem (there may be warnings), 2 problems.")]
 pub(super) struct Args {
     /// Configuration file (TOML, YAML or JSON) or directory.
     ///
-    /// Without it: the variable TOKEN_BROKER_CONFIG, else /etc/token-broker/config.toml.
+    /// Without it: the variable `TOKEN_BROKER_CONFIG`, else /etc/token-broker/config.toml.
     #[arg(long, value_name = "PATH")]
     config: Option<PathBuf>,
     /// Do not ask for variables that hold secrets to be set.
@@ -86,7 +86,8 @@ fn good_document(loaded: &Loaded) -> Value {
 /// What is configured, in a few lines.
 fn summary(spec: &Spec) -> String {
     let mut lines = vec![match spec.integrations.len() {
-        0 => "the configuration is right, but names no integration: nothing would be served".to_owned(),
+        0 => "the configuration is right, but names no integration: nothing would be served"
+            .to_owned(),
         1 => "the configuration is right: 1 integration".to_owned(),
         count => format!("the configuration is right: {count} integrations"),
     }];

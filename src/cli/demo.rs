@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
@@ -17,7 +18,7 @@ use super::{sandbox, setup};
 use crate::app::{App, Deps};
 use crate::base::SystemClock;
 use crate::config::{self, Env, Options};
-use crate::sandbox::{DEFAULT_ADDRESS, Sandbox};
+use crate::sandbox::DEFAULT_ADDRESS;
 use crate::spec::{Listen, Spec};
 use story::Story;
 
@@ -52,58 +53,50 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<(), Exit> {
 async fn demo(args: &Args, output: &mut Output) -> Result<(), Exit> {
     let sandbox = sandbox::bind(args.sandbox_listen, "--sandbox-listen").await?;
     let vendors = sandbox.address();
-    let app = App::build(
-        spec(args.listen, vendors)?,
-        Deps {
-            clock: Arc::new(SystemClock),
-            env: Env::from_pairs(std::iter::empty::<(String, String)>()),
-        },
-    )
-    .map_err(|error| {
-        Exit::Failed(format!(
-            "error: the broker cannot start: {error}\n  stop what uses {} (ss -ltnp shows it), or choose \
-             another: --listen 127.0.0.1:0",
-            args.listen
-        ))
-    })?;
-    let Some(listen) = app.addresses().into_iter().next() else {
-        return Err(Exit::Failed("error: the broker listens nowhere".to_owned()));
-    };
-    let broker = Broker::at(&listen);
     let stop = CancellationToken::new();
-    let ended = tell_while_running(sandbox, app, &broker, vendors, &stop, output).await;
-    if ended.is_ok() {
-        output.line("the demo is over")?;
-    }
-    ended
-}
-
-async fn tell_while_running(
-    sandbox: Sandbox,
-    app: App,
-    broker: &Broker,
-    vendors: SocketAddr,
-    stop: &CancellationToken,
-    output: &mut Output,
-) -> Result<(), Exit> {
-    let mut tasks = JoinSet::new();
+    let (listen, broker) = build(spec(args.listen, vendors)?, args.listen, stop.clone())?;
     let vendors_stop = CancellationToken::new();
     // The broker stops first: it may still have an exchange in flight with a vendor.
     let _vendors_stop_last = vendors_stop.clone().drop_guard();
+    let mut tasks = JoinSet::new();
     tasks.spawn(sandbox.run(vendors_stop));
-    let mut broker_task = JoinSet::new();
-    broker_task.spawn(app.run(stop.clone()));
+    let broker_at = Broker::at(&listen);
+    let mut running = JoinSet::new();
+    running.spawn(broker);
     let told = tokio::select! {
-        told = tell(broker, vendors, output) => told,
+        told = tell(&broker_at, vendors, output) => told,
         stopped = setup::told_to_stop() => stopped,
-        Some(ended) = broker_task.join_next() => Err(Exit::Failed(match ended {
+        Some(ended) = running.join_next() => Err(Exit::Failed(match ended {
             Ok(()) => "error: the broker stopped by itself".to_owned(),
             Err(_panicked) => "error: the broker failed".to_owned(),
         })),
     };
     stop.cancel();
-    while broker_task.join_next().await.is_some() {}
-    told
+    while running.join_next().await.is_some() {}
+    told?;
+    output.line("\nthe demo is over")
+}
+
+/// The broker, bound but not yet running: where it listens, and its life until `stop`.
+fn build(
+    spec: Spec,
+    wanted: SocketAddr,
+    stop: CancellationToken,
+) -> Result<(Listen, BoxFuture<'static, ()>), Exit> {
+    let deps = Deps {
+        clock: Arc::new(SystemClock),
+        env: nothing(),
+    };
+    let app = App::build(spec, deps).map_err(|error| {
+        Exit::Failed(format!(
+            "error: the broker cannot start: {error}\n  \
+             stop what uses {wanted} (ss -ltnp shows it), or choose another: --listen 127.0.0.1:0"
+        ))
+    })?;
+    match app.addresses().into_iter().next() {
+        Some(listen) => Ok((listen, Box::pin(app.run(stop)))),
+        None => Err(Exit::Failed("error: the broker listens nowhere".to_owned())),
+    }
 }
 
 /// Never returns but with an error.
@@ -124,15 +117,24 @@ async fn tell(broker: &Broker, vendors: SocketAddr, output: &mut Output) -> Resu
 /// The demo's configuration, with the addresses that are really used.
 fn spec(listen: SocketAddr, vendors: SocketAddr) -> Result<Spec, Exit> {
     let text = CONFIG.replace(DEFAULT_ADDRESS, &vendors.to_string());
-    // The demo is the same everywhere: no variable of the user's reaches it.
-    let nothing = Env::from_pairs(std::iter::empty::<(String, String)>());
     let options = Options::default();
-    let loaded = config::load_text("demo.toml", &text, config::Format::Toml, &nothing, options)
-        .map_err(|problems| Exit::Usage(setup::say(&problems)))?;
+    let loaded = config::load_text(
+        "demo.toml",
+        &text,
+        config::Format::Toml,
+        &nothing(),
+        options,
+    )
+    .map_err(|problems| Exit::Usage(setup::say(&problems)))?;
     let mut spec = loaded.spec;
     spec.server.listen = vec![Listen::Tcp(listen)];
     spec.server.listen_is_default = false;
     Ok(spec)
+}
+
+/// The demo is the same everywhere: no variable of the user's reaches it.
+fn nothing() -> Env {
+    Env::from_pairs(std::iter::empty::<(String, String)>())
 }
 
 #[cfg(test)]

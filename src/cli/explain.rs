@@ -27,18 +27,16 @@ pub(super) fn problem(document: &Value) -> String {
         _ => None,
     };
     let member = |name: &str| document.get(name).and_then(text);
-    let mut what = String::from("error: ");
-    if let Some(integration) = member("integration") {
-        what.push_str(&integration);
-        what.push_str(": ");
-    }
-    let said = member("error_description").or_else(|| member("detail"));
-    match (member("title"), said) {
-        (Some(title), Some(said)) => what.push_str(&format!("{title}: {said}")),
-        (Some(only), None) | (None, Some(only)) => what.push_str(&only),
-        (None, None) => what.push_str("something went wrong"),
-    }
-    let mut lines = vec![what];
+    let about = member("integration").map_or_else(String::new, |name| format!("{name}: "));
+    // Where nothing but the sentence for people is known, the title only repeats it.
+    let (said, detail) = (member("error_description"), member("detail"));
+    let title = member("title").filter(|_| said != detail);
+    let what = match (title, said.or(detail)) {
+        (Some(title), Some(said)) => format!("{title}: {said}"),
+        (Some(only), None) | (None, Some(only)) => only,
+        (None, None) => "something went wrong".to_owned(),
+    };
+    let mut lines = vec![format!("error: {about}{what}")];
     if let Some(vendor) = document.get("vendor") {
         let parts = ["status", "error", "error_description"];
         let parts = parts.iter().filter_map(|name| vendor.get(*name));

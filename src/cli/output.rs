@@ -30,10 +30,7 @@ impl Output {
     }
 
     #[cfg(test)]
-    pub(super) fn new(
-        out: impl Write + Send + 'static,
-        err: impl Write + Send + 'static,
-    ) -> Self {
+    pub(super) fn new(out: impl Write + Send + 'static, err: impl Write + Send + 'static) -> Self {
         Self {
             out: Box::new(out),
             err: Box::new(err),

@@ -101,12 +101,23 @@ fn text(provider: &Provider, starter: &str) -> String {
 
 /// What is asked of a parameter's value, in a few words.
 fn needs(param: &Param) -> String {
-    let mut words = vec![if param.required { "(required)" } else { "(optional)" }.to_owned()];
+    let mut words = vec![
+        if param.required {
+            "(required)"
+        } else {
+            "(optional)"
+        }
+        .to_owned(),
+    ];
     if param.secret {
         words.push("a secret".to_owned());
     }
     if !param.choices.is_empty() {
-        let names: Vec<&str> = param.choices.iter().map(|(name, _)| name.as_str()).collect();
+        let names: Vec<&str> = param
+            .choices
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
         words.push(format!("one of {}", names.join(", ")));
     }
     if let Some(default) = &param.default {
@@ -123,7 +134,11 @@ fn document(provider: &Provider) -> Value {
         .params
         .iter()
         .map(|param| {
-            let choices: Vec<&str> = param.choices.iter().map(|(name, _)| name.as_str()).collect();
+            let choices: Vec<&str> = param
+                .choices
+                .iter()
+                .map(|(name, _)| name.as_str())
+                .collect();
             json!({
                 "name": param.name,
                 "description": param.description,

@@ -34,7 +34,10 @@ async fn serve(listen: SocketAddr, output: &mut Output) -> Result<(), Exit> {
     let address = sandbox.address();
     output.line(&format!("emulated vendors on http://{address}"))?;
     for vendor in VENDORS {
-        output.line(&format!("  http://{address}/{}{}", vendor.name, vendor.token_path))?;
+        output.line(&format!(
+            "  http://{address}/{}{}",
+            vendor.name, vendor.token_path
+        ))?;
     }
     output.line(&format!(
         "credentials and lines to paste: curl http://{address}/\nCtrl-C ends it"

@@ -9,7 +9,7 @@ use crate::spec::LogFormat;
 
 /// Run the broker: keep tokens fresh and serve them on localhost.
 ///
-/// Runs until SIGTERM or Ctrl-C. Listens on 127.0.0.1:8656 and [::1]:8656 unless the configuration
+/// Runs until SIGTERM or Ctrl-C. Listens on `127.0.0.1:8656` and `[::1]:8656` unless the configuration
 /// says otherwise. A vendor that is down does not stop it; a configuration that is wrong does, with
 /// exit code 2 and every problem at once.
 #[derive(Debug, clap::Args)]
@@ -21,7 +21,7 @@ Examples:
 pub(super) struct Args {
     /// Configuration file (TOML, YAML or JSON) or directory.
     ///
-    /// Without it: the variable TOKEN_BROKER_CONFIG, else /etc/token-broker/config.toml.
+    /// Without it: the variable `TOKEN_BROKER_CONFIG`, else /etc/token-broker/config.toml.
     #[arg(long, value_name = "PATH")]
     config: Option<PathBuf>,
 }
@@ -31,7 +31,8 @@ pub(super) fn run(args: &Args, env: &Env, _output: &mut Output) -> Result<(), Ex
     let log = &loaded.spec.log;
     crate::telemetry::init_logging(&log.level, log.format == LogFormat::Json);
     for warning in &loaded.warnings {
-        tracing::warn!(file = warning.file, key = warning.key, "{}", warning.message);
+        tracing::warn!(file = warning.file, "{}: {}", warning.key, warning.message);
     }
-    crate::app::serve(loaded.spec, env.clone()).map_err(|error| Exit::Failed(format!("error: {error}")))
+    crate::app::serve(loaded.spec, env.clone())
+        .map_err(|error| Exit::Failed(format!("error: {error}")))
 }

@@ -14,18 +14,14 @@ pub(super) fn load(flag: Option<&Path>, env: &Env, options: Options) -> Result<L
 }
 
 pub(super) fn say(problems: &Problems) -> String {
-    let mut text = String::new();
-    for warning in problems.warnings() {
-        text.push_str(&format!("warning: {warning}\n"));
-    }
-    for problem in problems.list() {
-        text.push_str(&format!("error: {problem}\n"));
-    }
-    text.push_str(match problems.list().len() {
-        1 => "1 problem in the configuration; nothing was started",
-        _ => "problems in the configuration; nothing was started",
+    let warnings = problems.warnings().iter();
+    let mut lines: Vec<String> = warnings.map(|one| format!("warning: {one}")).collect();
+    lines.extend(problems.list().iter().map(|one| format!("error: {one}")));
+    lines.push(match problems.list().len() {
+        1 => "the configuration has 1 problem".to_owned(),
+        count => format!("the configuration has {count} problems"),
     });
-    text
+    lines.join("\n")
 }
 
 /// Runs a command's asynchronous part.

@@ -12,7 +12,7 @@ use crate::base::{HumanDuration, IntegrationId, Redactor};
 /// Show how the integrations of the running broker are.
 ///
 /// States: valid, refreshing, degraded (valid, but the last attempt failed), pending (no token yet),
-/// expired, rejected and login_required (somebody has to act).
+/// expired, rejected and `login_required` (somebody has to act).
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -59,7 +59,11 @@ fn text(document: &Value) -> String {
         let error = one.get("last_error").filter(|error| !error.is_null());
         let said = error.map_or_else(String::new, |error| {
             let said = word(error, "error_description");
-            if said == "-" { word(error, "error") } else { said }
+            if said == "-" {
+                word(error, "error")
+            } else {
+                said
+            }
         });
         if let Some(hint) = error.and_then(|error| error.get("hint")?.as_str()) {
             hints.push(format!("{name}: {}", Redactor::default().clean(hint)));
@@ -120,6 +124,8 @@ mod tests {
              long-name: rotate it"
         );
         assert!(text(&json!({"integrations": []})).contains("no integrations"));
-        assert!(text(&json!({"name": "x", "state": "pending"})).contains("x     -         pending"));
+        assert!(
+            text(&json!({"name": "x", "state": "pending"})).contains("x     -         pending")
+        );
     }
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use serde_json::Value;
 
 use super::broker::BrokerArgs;
 use super::output::{Exit, Output};
@@ -98,7 +97,7 @@ fn path(args: &Args) -> String {
     let mut path = format!("/token/{}?format={format}", args.integration);
     for (name, value) in [("min_ttl", args.min_ttl), ("wait", args.wait)] {
         if let Some(value) = value {
-            path.push_str(&format!("&{name}={}", HumanDuration(value)));
+            path = format!("{path}&{name}={}", HumanDuration(value));
         }
     }
     path
@@ -111,7 +110,7 @@ fn direct(args: &Args, env: &Env, output: &mut Output) -> Result<(), Exit> {
     let outcome = setup::block_on(exchange(&integration, &clock))??;
     let failure = match outcome {
         Outcome::Issued(issued) => {
-            return output.line(&shown(args.format.unwrap_or_default(), *issued, &clock)?);
+            return output.line(&shown(args.format.unwrap_or_default(), *issued, &clock));
         }
         Outcome::Transient { failure, .. }
         | Outcome::BadCredential(failure)
@@ -151,11 +150,11 @@ async fn exchange(integration: &Arc<Integration>, clock: &Arc<dyn Clock>) -> Res
     Ok(source.exchange().await)
 }
 
-fn shown(format: TokenFormat, issued: Issued, clock: &Arc<dyn Clock>) -> Result<String, Exit> {
+fn shown(format: TokenFormat, issued: Issued, clock: &Arc<dyn Clock>) -> String {
     let held = Held::new(issued, ApiCall::default());
-    Ok(match format {
+    match format {
         TokenFormat::Json => held.json(clock.now()).expose().to_owned(),
         TokenFormat::Raw => held.token().expose().to_owned(),
         TokenFormat::Header => format!("{} {}", held.token_type(), held.token().expose()),
-    })
+    }
 }

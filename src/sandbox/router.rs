@@ -35,17 +35,16 @@ pub(super) async fn handle(
             _ => Reply::problem(StatusCode::METHOD_NOT_ALLOWED, "only GET here").into_response(),
         };
     }
-    let mut segments = whole_path.trim_start_matches('/').splitn(2, '/');
-    let first = segments.next().unwrap_or_default();
-    let rest = segments.next().unwrap_or_default();
+    let inner = whole_path.trim_start_matches('/');
+    let (first, below) = inner.split_once('/').unwrap_or((inner, ""));
     if first == "control" {
-        return control::reply(shared, &parts.method, rest, &body).into_response();
+        return control::reply(shared, &parts.method, below, &body).into_response();
     }
     let Some(vendor) = shared.vendor(first).map(|(vendor, _state)| vendor) else {
         let message = "no such vendor here; GET / lists them";
         return Reply::problem(StatusCode::NOT_FOUND, message).into_response();
     };
-    let path = format!("/{rest}");
+    let path = format!("/{below}");
     if path == vendor.token_path {
         token(shared, vendor, reset, &parts, &body).await
     } else {

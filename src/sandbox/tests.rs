@@ -96,7 +96,7 @@ impl Running {
             .position(|four| four == b"\r\n\r\n")
             .unwrap();
         let head = String::from_utf8(bytes[..split].to_vec()).unwrap();
-        let status = head[9..12].parse().unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         Answer {
             status,
             head: head.to_lowercase(),

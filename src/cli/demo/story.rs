@@ -38,7 +38,10 @@ impl Story {
         let before = self.told.insert(name.to_owned(), now.clone());
         let before = before.unwrap_or_default();
         let mut lines = Vec::new();
-        if let Some(token) = now.token.filter(|token| before.token.as_ref() != Some(token)) {
+        if let Some(token) = now
+            .token
+            .filter(|token| before.token.as_ref() != Some(token))
+        {
             let seconds = one.get("expires_in").and_then(Value::as_u64);
             let good = seconds.map_or_else(String::new, |left| format!(", good for {left} s"));
             lines.push(match before.token {
@@ -69,8 +72,10 @@ fn turn(before: &str, state: &str, one: &Value) -> Option<String> {
             "renewing failed ({said}); the token held is served on, for {} s",
             left.unwrap_or_default()
         )),
-        "expired" => Some(format!("its token has ended: callers get an error now ({said})")),
-        "rejected" => Some(format!("the vendor refuses: {said}")),
+        "expired" => Some(format!(
+            "its token has ended: callers get an error now ({said})"
+        )),
+        "rejected" => Some(format!("rejected: {said}")),
         "login_required" => Some(format!("somebody has to log in: {said}")),
         "valid" if matches!(before, "degraded" | "expired" | "rejected") => {
             Some("recovered".to_owned())

@@ -1,6 +1,7 @@
 //! The demo's configuration and the sandbox stay in step.
 
 use super::*;
+use crate::cli::tests::Page;
 use crate::sandbox::VENDORS;
 
 #[test]
@@ -42,5 +43,56 @@ fn the_opening_shows_lines_to_paste() {
         "curl http://127.0.0.1:2/control/360learning/fault -d '{\"kind\": \"status\", \"status\": 503}'",
     ] {
         assert!(opening.contains(line), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn the_demo_gets_a_token_of_every_integration_and_says_so() {
+    let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let args = Args {
+        listen: free,
+        sandbox_listen: free,
+    };
+    let page = Page::default();
+    let mut output = Output::new(page.clone(), page.clone());
+    let told = async {
+        while page.text().matches("first token").count() < 3 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! {
+        ended = demo(&args, &mut output) => panic!("{ended:?}"),
+        () = told => {}
+    }
+    let text = page.text();
+    assert!(
+        text.contains("Two vendors are emulated on http://127.0.0.1:"),
+        "{text}"
+    );
+    assert!(
+        !text.contains(DEFAULT_ADDRESS) && !text.contains(":8656"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn a_taken_port_is_named_and_another_suggested() {
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let taken = taken.local_addr().map(|address| (taken, address)).unwrap();
+    let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    for (listen, sandbox_listen, flag) in [
+        (taken.1, free, "--listen"),
+        (free, taken.1, "--sandbox-listen"),
+    ] {
+        let args = Args {
+            listen,
+            sandbox_listen,
+        };
+        let mut output = Output::new(Page::default(), Page::default());
+        let Err(Exit::Failed(said)) = demo(&args, &mut output).await else {
+            panic!("it ran")
+        };
+        assert!(said.contains(&taken.1.to_string()), "{said}");
+        assert!(said.contains(&format!("another: {flag}")), "{said}");
     }
 }

@@ -1,0 +1,237 @@
+//! The commands as a user types them.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use clap::CommandFactory as _;
+
+use super::*;
+
+#[derive(Clone, Default)]
+pub(super) struct Page(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Page {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Page {
+    pub(super) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+/// Runs a command line: exit code, standard output, standard error.
+fn typed(line: &str, env: &[(&str, &str)]) -> (u8, String, String) {
+    let (out, err) = (Page::default(), Page::default());
+    let mut output = Output::new(out.clone(), err.clone());
+    let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+    // No configuration of this machine gets into a test.
+    let mut env = env.to_vec();
+    if !env.iter().any(|(name, _)| *name == "TOKEN_BROKER_CONFIG") && !line.contains("--config") {
+        env.push(("TOKEN_BROKER_CONFIG", "/nowhere/to/be/found.toml"));
+    }
+    let env = Env::from_pairs(env);
+    let ended = dispatch(cli.command, &env, &mut output);
+    let code = match &ended {
+        Ok(()) | Err(Exit::PipeClosed) => 0,
+        Err(Exit::Failed(_)) => 1,
+        Err(Exit::Usage(_)) => 2,
+    };
+    let _code = output.finish(ended);
+    (code, out.text(), err.text())
+}
+
+fn config_file(text: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("broker.toml");
+    std::fs::write(&path, text).unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    (folder, path)
+}
+
+#[test]
+fn the_command_line_is_well_formed() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_command_says_what_it_does_and_shows_examples() {
+    let mut root = Cli::command();
+    root.build();
+    assert!(
+        root.render_long_help()
+            .to_string()
+            .contains("Exit codes: 0 done")
+    );
+    for command in root.get_subcommands_mut() {
+        if command.get_name() == "help" {
+            continue;
+        }
+        let help = command.render_long_help().to_string();
+        assert!(help.contains("Examples:\n  "), "{help}");
+        assert!(help.contains("token-broker "), "{help}");
+        for argument in command.get_arguments() {
+            let said = argument.get_help().map(ToString::to_string);
+            let hidden = ["help", "version", "shell"].contains(&argument.get_id().as_str());
+            assert!(
+                hidden || said.is_some_and(|said| !said.is_empty()),
+                "{argument:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn wrong_usage_is_refused() {
+    for line in [
+        "token-broker",
+        "token-broker frobnicate",
+        "token-broker token",
+        "token-broker token UPPER",
+        "token-broker token a --min-ttl soon",
+        "token-broker token a --direct --wait 5s",
+        "token-broker healthcheck --probe other",
+        "token-broker status a b",
+    ] {
+        let refused = Cli::try_parse_from(line.split(' ')).unwrap_err();
+        assert_eq!(refused.exit_code(), 2, "{line}");
+    }
+    assert_eq!(
+        run(["token-broker".into(), "--bogus".into()]),
+        ExitCode::from(2)
+    );
+}
+
+#[test]
+fn check_shows_all_problems_and_no_value() {
+    let (_folder, path) = config_file(
+        "[server]\nwiat = \"canary-1\"\n[integrations.x]\ngrant = \"client_credentials\"\n\
+         client_secret = 7\n",
+    );
+    let (code, out, err) = typed(&format!("token-broker check --config {path}"), &[]);
+    assert_eq!((code, out.as_str()), (2, ""));
+    assert!(
+        err.contains("server.wiat") && err.contains("did you mean 'wait'"),
+        "{err}"
+    );
+    assert!(err.contains("integrations.x"), "{err}");
+    assert!(!err.contains("canary"), "{err}");
+    let (code, out, _) = typed(
+        &format!("token-broker check --format json --config {path}"),
+        &[],
+    );
+    let document: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &document["ok"]), (2, &serde_json::json!(false)));
+    assert!(document["problems"].as_array().unwrap().len() > 1, "{out}");
+    let (code, _, err) = typed("token-broker check", &[]);
+    assert_eq!(code, 2);
+    assert!(err.contains("/nowhere/to/be/found.toml"), "{err}");
+}
+
+#[test]
+fn check_says_what_is_configured() {
+    let text = "[integrations.x]\ngrant = \"client_credentials\"\nclient_id = \"a\"\n\
+        token_endpoint = \"https://auth.example.com/t\"\nclient_secret = { env = \"SECRET\" }\n";
+    let (_folder, path) = config_file(text);
+    let line = format!("token-broker check --config {path}");
+    let (code, _, err) = typed(&line, &[]);
+    assert!(code == 2 && err.contains("client_secret.env"), "{err}");
+    let (code, out, err) = typed(&format!("{line} --without-secrets"), &[]);
+    assert_eq!(code, 0, "{err}");
+    assert!(
+        out.contains("1 integration") && out.contains("client_credentials"),
+        "{out}"
+    );
+    assert!(out.contains("http://127.0.0.1:8656"), "{out}");
+    let (code, out, _) = typed(&format!("{line} --format json"), &[("SECRET", "canary-2")]);
+    assert_eq!(code, 0);
+    let document: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(document["integrations"][0]["name"], "x");
+    assert!(!out.contains("canary"));
+}
+
+#[test]
+fn providers_lists_and_shows_what_one_needs() {
+    let (code, out, _) = typed("token-broker providers", &[]);
+    assert_eq!(code, 0);
+    assert!(
+        out.starts_with("NAME ") && out.contains("360learning"),
+        "{out}"
+    );
+    let (code, out, _) = typed("token-broker providers salesforce-marketing-cloud", &[]);
+    assert_eq!(code, 0);
+    for needed in [
+        "subdomain",
+        "(required)",
+        "docs",
+        "checked",
+        "[integrations.",
+    ] {
+        assert!(out.contains(needed), "{needed}: {out}");
+    }
+    let (code, out, _) = typed("token-broker providers 360learning --format json", &[]);
+    let document: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        (code, &document["name"]),
+        (0, &serde_json::json!("360learning"))
+    );
+    assert!(document["starter_config"].is_string());
+    let (code, _, err) = typed("token-broker providers 360lerning", &[]);
+    assert!(
+        code == 2 && err.contains("did you mean '360learning'"),
+        "{err}"
+    );
+}
+
+#[test]
+fn without_a_broker_the_commands_say_so_and_how_to_start_one() {
+    // A port that was free a moment ago.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    for command in ["token x", "status", "healthcheck"] {
+        let line = format!("token-broker {command} --url {url}");
+        let (code, out, err) = typed(&line, &[]);
+        assert_eq!((code, out.as_str()), (1, ""), "{line}");
+        assert!(
+            err.contains("no broker listens") && err.contains("token-broker serve"),
+            "{err}"
+        );
+    }
+    let (code, _, err) = typed("token-broker status", &[("TOKEN_BROKER_URL", "ftp://x")]);
+    assert!(code == 2 && err.contains("http://HOST:PORT"), "{err}");
+}
+
+#[test]
+fn completions_complete() {
+    let (code, out, _) = typed("token-broker completions bash", &[]);
+    assert_eq!(code, 0);
+    assert!(out.contains("healthcheck"));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    struct Closed;
+    impl io::Write for Closed {
+        fn write(&mut self, _bytes: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut output = Output::new(Closed, Closed);
+    let ended = output.line("x");
+    assert!(matches!(ended, Err(Exit::PipeClosed)));
+    assert_eq!(output.finish(ended), ExitCode::SUCCESS);
+}
+
+mod running;
