@@ -1,6 +1,11 @@
 //! Every configuration and provider file of this repository is used as it is, and none of their
 //! tables takes a key that nobody knows.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test: a failed assumption is a failed test"
+)]
+
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};

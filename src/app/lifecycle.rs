@@ -28,7 +28,13 @@ pub fn serve(spec: Spec, env: Env) -> Result<(), ServeError> {
     forbid_core_dumps();
     let runtime = runtime(&spec.server).map_err(ServeError::Runtime)?;
     let result = runtime.block_on(async {
-        let app = App::build(spec, Deps { clock: Arc::new(SystemClock), env })?;
+        let app = App::build(
+            spec,
+            Deps {
+                clock: Arc::new(SystemClock),
+                env,
+            },
+        )?;
         announce(&app);
         let stop = CancellationToken::new();
         let running = app.run(stop.clone());
@@ -90,7 +96,10 @@ fn announce(app: &App) {
 
 /// Memory holds every secret: a crash must not write it to disk.
 fn forbid_core_dumps() {
-    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
     if setrlimit(Resource::Core, none).is_err() {
         warn!("core dumps could not be switched off (RLIMIT_CORE)");
     }

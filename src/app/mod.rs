@@ -37,7 +37,10 @@ pub enum BuildError {
     #[error(transparent)]
     Bind(#[from] BindError),
     #[error("integration {integration}: {source}")]
-    Source { integration: String, source: SourceError },
+    Source {
+        integration: String,
+        source: SourceError,
+    },
 }
 
 /// A broker with its listeners bound and nothing running.
@@ -67,13 +70,19 @@ impl App {
         });
         let mut entries = Vec::with_capacity(spec.integrations.len());
         for integration in &spec.integrations {
-            let source = sources.source(integration).map_err(|source| BuildError::Source {
-                integration: integration.id.to_string(),
-                source,
-            })?;
+            let source = sources
+                .source(integration)
+                .map_err(|source| BuildError::Source {
+                    integration: integration.id.to_string(),
+                    source,
+                })?;
             let counters = Arc::new(IntegrationCounters::default());
             let reader = supervisor.add(Arc::clone(integration), source, Arc::clone(&counters));
-            entries.push(Entry { integration: Arc::clone(integration), reader, counters });
+            entries.push(Entry {
+                integration: Arc::clone(integration),
+                reader,
+                counters,
+            });
         }
         let directory = Directory::new(entries);
         let now = clock.now();
@@ -92,7 +101,14 @@ impl App {
             Some(admin) => http::bind(&admin.listen, false, server.socket_mode)?,
             None => Vec::new(),
         };
-        Ok(Self { spec, main, admin, context, supervisor, vault })
+        Ok(Self {
+            spec,
+            main,
+            admin,
+            context,
+            supervisor,
+            vault,
+        })
     }
 
     pub fn addresses(&self) -> Vec<Listen> {
@@ -106,7 +122,14 @@ impl App {
     /// Runs until `stop`, then: not ready at once, serving on for `shutdown_delay`, then requests
     /// and exchanges in flight are finished within `shutdown_timeout`.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { spec, main, admin, context, supervisor, vault } = self;
+        let Self {
+            spec,
+            main,
+            admin,
+            context,
+            supervisor,
+            vault,
+        } = self;
         let tasks = TaskTracker::new();
         // Two steps: workers and connections end after the delay, probes and files last.
         let drain = CancellationToken::new();
@@ -127,7 +150,10 @@ impl App {
         drain.cancel();
         let timeout: Duration = spec.server.shutdown_timeout;
         if tokio::time::timeout(timeout, tasks.wait()).await.is_err() {
-            warn!(timeout_s = timeout.as_secs(), "stopped before everything had finished");
+            warn!(
+                timeout_s = timeout.as_secs(),
+                "stopped before everything had finished"
+            );
         } else {
             info!("stopped");
         }

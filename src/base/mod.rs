@@ -19,3 +19,4 @@ pub use id::{IdError, IntegrationId};
 pub use redact::{Redactor, VENDOR_TEXT_MAX};
 pub use secret::Secret;
 pub use token::Issued;
+pub use zeroize::Zeroizing;

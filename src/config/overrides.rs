@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
+use crate::base::Zeroizing;
 
 use super::problem::{Report, did_you_mean};
 use super::provider::Providers;

@@ -3,7 +3,7 @@
 //! Whatever is reported here becomes [`Raw::Bad`], so that `lower` neither reads it nor calls it
 //! missing. Text from variables takes the kind of its key here.
 
-use zeroize::Zeroizing;
+use crate::base::Zeroizing;
 
 use super::problem::{Report, did_you_mean};
 use super::schema::{Key, Kind, PARAM};

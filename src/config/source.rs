@@ -162,7 +162,7 @@ pub(super) fn read_text(path: &Path, report: &mut Report) -> Option<String> {
 }
 
 fn read(path: &Path, format: Format, report: &mut Report) -> Option<Document> {
-    let text = zeroize::Zeroizing::new(read_text(path, report)?);
+    let text = crate::base::Zeroizing::new(read_text(path, report)?);
     let name: Arc<str> = path.display().to_string().into();
     let origin = Origin::File(Arc::clone(&name));
     let table = parse(&text, format, &origin, &name, report)?;

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
+use crate::base::Zeroizing;
 
 /// Where a value was written.
 #[derive(Clone, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! How a client names itself to a token endpoint.
 
+use crate::base::Zeroizing;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use zeroize::Zeroizing;
 
 use crate::base::Secret;
 use crate::spec::BasicEncoding;

@@ -14,8 +14,9 @@ use super::request::{self, Filled};
 use super::verdict::{self, Context};
 use super::{Outcome, TokenSource};
 use crate::base::{Clock, ErrorCode, Failure, Mono, Now, Secret};
+use crate::net;
+use crate::secrets;
 use crate::spec::{Integration, RequestValue, SecretCandidate, SecretSource, TokenRequest};
-use crate::{net, secrets};
 
 /// What an endpoint shares with others.
 pub(super) struct Shared<'a> {

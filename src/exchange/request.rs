@@ -2,10 +2,10 @@
 //!
 //! Invariant: nothing is sent that the specification does not name, and nothing that is empty.
 
+use crate::base::Zeroizing;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method as Verb};
 use serde_json::{Map, Value};
-use zeroize::Zeroizing;
 
 use super::auth;
 use crate::base::Secret;

@@ -10,8 +10,9 @@ use super::TokenSource;
 use super::endpoint::{Endpoint, Shared};
 use super::fixed::Fixed;
 use crate::base::Clock;
+use crate::net;
+use crate::secrets;
 use crate::spec::{Grant, Integration};
-use crate::{net, secrets};
 
 /// Requests under way at once at one endpoint authority, whoever asks.
 const SIDE_BY_SIDE: usize = 4;

@@ -105,7 +105,7 @@ pub(super) fn judge(answer: &Answer, context: &Context<'_>) -> Outcome {
     let error = answer.error(&shape.error);
     let description = answer.description(&shape.error_description);
     // Both: the body may write the description with escapes.
-    let text = zeroize::Zeroizing::new(match &description {
+    let text = crate::base::Zeroizing::new(match &description {
         Some(description) => format!("{description}\n{}", answer.text.expose()),
         None => answer.text.expose().to_owned(),
     });

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
+use crate::base::Zeroizing;
 use http::{HeaderMap, HeaderValue, Method};
 use tokio::sync::OnceCell;
 use url::Url;
-use zeroize::Zeroizing;
 
 use super::error::{Error, ErrorKind};
 use super::resolver::Resolver;

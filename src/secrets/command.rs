@@ -86,7 +86,7 @@ pub(super) async fn run(argv: &[String], around: &Surroundings) -> Result<Secret
     // Reaped: its number may belong to others from here on.
     group.0 = None;
     if !status.success() {
-        drop(zeroize::Zeroizing::new(bytes));
+        drop(crate::base::Zeroizing::new(bytes));
         return Err(format!("failed: {status}"));
     }
     secret_in(bytes)

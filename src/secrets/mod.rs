@@ -24,9 +24,9 @@ fn secret_in(bytes: Vec<u8>) -> Result<crate::base::Secret, Reason> {
         return Err("is larger than 64 KiB".to_owned());
     }
     let mut text = match String::from_utf8(bytes) {
-        Ok(text) => zeroize::Zeroizing::new(text),
+        Ok(text) => crate::base::Zeroizing::new(text),
         Err(error) => {
-            drop(zeroize::Zeroizing::new(error.into_bytes()));
+            drop(crate::base::Zeroizing::new(error.into_bytes()));
             return Err("is not UTF-8 text".to_owned());
         }
     };

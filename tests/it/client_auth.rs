@@ -17,8 +17,7 @@ async fn asked_with(more: &str) -> Request {
         "[integrations.made-up]\ngrant = \"client_credentials\"\ntoken_endpoint = \"{}\"\n\
          client_id = \"{ID}\"\nclient_secret = \"{SECRET}\"\nscope = [\"read\", \"write\"]\n{more}\n",
         vendor.url()
-    ))
-    .await;
+    ));
     let answer = broker.get("/token/made-up").await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(answer.json()["token_type"], "Bearer");
@@ -114,8 +113,7 @@ async fn none_sends_the_id_alone() {
         "[integrations.open]\ngrant = \"client_credentials\"\ntoken_endpoint = \"{}\"\n\
          client_id = \"abc\"\n",
         vendor.url()
-    ))
-    .await;
+    ));
     assert_eq!(broker.get("/token/open").await.status, 200);
     assert_eq!(
         vendor.requests()[0].text(),

@@ -17,7 +17,7 @@ const ROUTES: [&str; 9] = [
 #[tokio::test(start_paused = true)]
 async fn foreign_hosts_browsers_and_forwarded_requests_are_refused_everywhere() {
     let vendor = Vendor::start(|_, _| Reply::token("t", 3600)).await;
-    let broker = Broker::start(&integration("x", &vendor.url(), "")).await;
+    let broker = Broker::start(&integration("x", &vendor.url(), ""));
     assert_eq!(broker.get("/token/x").await.status, 200);
     for route in ROUTES {
         for header in [
@@ -60,7 +60,7 @@ async fn foreign_hosts_browsers_and_forwarded_requests_are_refused_everywhere() 
 #[tokio::test(start_paused = true)]
 async fn junk_is_the_callers_error_and_never_ours() {
     let vendor = Vendor::start(|_, _| Reply::token("t", 3600)).await;
-    let broker = Broker::start(&integration("x", &vendor.url(), "")).await;
+    let broker = Broker::start(&integration("x", &vendor.url(), ""));
     for (line, body) in [
         ("GET /token/", ""),
         ("GET /token/x/", ""),

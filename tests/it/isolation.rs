@@ -21,7 +21,7 @@ async fn a_hundred_black_holes_do_not_delay_a_good_vendor() {
     let good = Vendor::start(|_, _| Reply::token("good", 3600)).await;
     config += &integration("good", &good.url(), "");
     let begun = tokio::time::Instant::now();
-    let broker = Broker::start(&config).await;
+    let broker = Broker::start(&config);
     assert_eq!(broker.get("/token/good").await.token(), "good");
     assert!(
         begun.elapsed() < Duration::from_secs(1),
@@ -54,7 +54,7 @@ async fn two_thousand_integrations_in_one_process() {
         )
         .unwrap();
     }
-    let broker = Broker::start(&config).await;
+    let broker = Broker::start(&config);
     for number in [0, 1, 999, 1999] {
         let answer = broker.get(&format!("/token/t{number}?wait=10s")).await;
         assert_eq!(answer.token(), format!("token-{number}"));

@@ -13,7 +13,7 @@ async fn vendor_with_lifetime(lifetime: u64) -> Vendor {
 #[tokio::test(start_paused = true)]
 async fn four_seconds_for_minutes_without_a_gap() {
     let vendor = vendor_with_lifetime(4).await;
-    let broker = Broker::start(&integration("x", &vendor.url(), "")).await;
+    let broker = Broker::start(&integration("x", &vendor.url(), ""));
     assert_eq!(broker.get("/token/x").await.status, 200);
     let begun = tokio::time::Instant::now();
     while begun.elapsed() < Duration::from_secs(180) {
@@ -37,7 +37,7 @@ async fn four_seconds_for_minutes_without_a_gap() {
 #[tokio::test(start_paused = true)]
 async fn one_second_is_no_hot_loop() {
     let vendor = vendor_with_lifetime(1).await;
-    let broker = Broker::start(&integration("x", &vendor.url(), "")).await;
+    let broker = Broker::start(&integration("x", &vendor.url(), ""));
     let begun = tokio::time::Instant::now();
     let mut served = 0;
     while begun.elapsed() < Duration::from_secs(60) {
@@ -57,7 +57,7 @@ async fn one_second_is_no_hot_loop() {
 #[tokio::test(start_paused = true)]
 async fn ten_years_are_one_exchange() {
     let vendor = vendor_with_lifetime(315_359_999).await;
-    let broker = Broker::start(&integration("x", &vendor.url(), "")).await;
+    let broker = Broker::start(&integration("x", &vendor.url(), ""));
     let answer = broker.get("/token/x").await.json();
     let left = answer["expires_in"].as_u64().unwrap();
     assert!((315_359_990..=315_359_999).contains(&left), "{answer}");
@@ -69,7 +69,7 @@ async fn ten_years_are_one_exchange() {
 #[tokio::test(start_paused = true)]
 async fn a_wall_clock_set_back_and_forth_serves_no_dead_token_and_no_gap() {
     let vendor = vendor_with_lifetime(600).await;
-    let broker = Broker::start(&integration("x", &vendor.url(), "")).await;
+    let broker = Broker::start(&integration("x", &vendor.url(), ""));
     assert_eq!(broker.get("/token/x").await.token(), "t1");
     broker.clock.shift_wall(3_600_000);
     let answer = broker.get("/token/x").await;
@@ -96,7 +96,7 @@ async fn a_wall_clock_set_back_and_forth_serves_no_dead_token_and_no_gap() {
 #[tokio::test(start_paused = true)]
 async fn min_ttl_that_can_never_be_met_is_the_callers_error() {
     let vendor = vendor_with_lifetime(100).await;
-    let broker = Broker::start(&integration("x", &vendor.url(), "")).await;
+    let broker = Broker::start(&integration("x", &vendor.url(), ""));
     assert_eq!(broker.get("/token/x").await.status, 200);
     let answer = broker.get("/token/x?min_ttl=95s").await;
     assert_eq!(
@@ -112,8 +112,7 @@ async fn a_static_token_is_served_until_its_expiry() {
     let broker = Broker::start(
         "[integrations.x]\ngrant = \"static\"\ntoken = \"fixed\"\n\
          expires_at = \"2027-01-15T08:01:00Z\"\n",
-    )
-    .await;
+    );
     let status = broker.until("x", |status| status["state"] == "valid").await;
     assert_eq!(status["expires_at"], "2027-01-15T08:01:00Z");
     assert_eq!(broker.get("/token/x").await.token(), "fixed");

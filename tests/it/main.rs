@@ -4,6 +4,17 @@
 //! when nobody has work, so minutes of vendor trouble take milliseconds and nothing is timed
 //! against a clock.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::disallowed_methods,
+    reason = "a test: a failed assumption is a failed test, and its tasks end with its runtime"
+)]
+
+mod canaries;
 mod client_auth;
 mod guards;
 mod isolation;

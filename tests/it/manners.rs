@@ -16,7 +16,7 @@ async fn two_hundred_callers_cost_one_exchange() {
         )
     })
     .await;
-    let broker = Broker::start(&integration("cold", &vendor.url(), "")).await;
+    let broker = Broker::start(&integration("cold", &vendor.url(), ""));
     let mut callers = tokio::task::JoinSet::new();
     for _ in 0..200 {
         let address = broker.address;
@@ -44,7 +44,7 @@ async fn retry_after_is_obeyed_by_everyone_with_that_client() {
             &vendor.url(),
             "params = { account_id = \"2\" }\nrefresh = { when = \"demand\" }",
         );
-    let broker = Broker::start(&config).await;
+    let broker = Broker::start(&config);
     broker
         .until("a", |status| status["consecutive_failures"] == 1)
         .await;
@@ -70,7 +70,7 @@ async fn retry_after_is_obeyed_by_everyone_with_that_client() {
 #[tokio::test(start_paused = true)]
 async fn refused_credentials_are_not_hammered() {
     let vendor = Vendor::start(|_, _| Reply::json(401, r#"{"error":"invalid_client"}"#)).await;
-    let broker = Broker::start(&integration("x", &vendor.url(), "")).await;
+    let broker = Broker::start(&integration("x", &vendor.url(), ""));
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(60) {
         assert_eq!(broker.get("/token/x?wait=1s").await.status, 502);
@@ -88,7 +88,7 @@ async fn refused_credentials_are_not_hammered() {
 #[tokio::test(start_paused = true)]
 async fn forced_refreshes_are_spaced_and_the_spacing_doubles() {
     let vendor = Vendor::start(|_, number| Reply::token(&format!("t{number}"), 7200)).await;
-    let broker = Broker::start(&integration("x", &vendor.url(), "")).await;
+    let broker = Broker::start(&integration("x", &vendor.url(), ""));
     assert_eq!(broker.get("/token/x").await.status, 200);
     let begun = Instant::now();
     let mut callers = tokio::task::JoinSet::new();
@@ -114,7 +114,7 @@ async fn forced_refreshes_are_spaced_and_the_spacing_doubles() {
 #[tokio::test(start_paused = true)]
 async fn a_herd_of_401s_costs_one_exchange() {
     let vendor = Vendor::start(|_, number| Reply::token(&format!("t{number}"), 7200)).await;
-    let broker = Broker::start(&integration("x", &vendor.url(), "")).await;
+    let broker = Broker::start(&integration("x", &vendor.url(), ""));
     assert_eq!(broker.get("/token/x").await.token(), "t1");
     tokio::time::sleep(Duration::from_secs(6)).await;
     let mut callers = tokio::task::JoinSet::new();
@@ -134,7 +134,7 @@ async fn a_herd_of_401s_costs_one_exchange() {
 async fn demand_asks_nothing_before_the_first_request() {
     let vendor = Vendor::start(|_, number| Reply::token(&format!("t{number}"), 60)).await;
     let more = "refresh = { when = \"demand\" }";
-    let broker = Broker::start(&integration("x", &vendor.url(), more)).await;
+    let broker = Broker::start(&integration("x", &vendor.url(), more));
     tokio::time::sleep(Duration::from_secs(300)).await;
     assert_eq!(vendor.count(), 0);
     assert_eq!(broker.get("/startupz").await.status, 200);
@@ -150,7 +150,7 @@ async fn an_exchange_in_flight_is_awaited_at_the_end() {
         Reply::After(Duration::from_secs(4), Box::new(Reply::token("t", 3600)))
     })
     .await;
-    let broker = Broker::start(&integration("x", &vendor.url(), "")).await;
+    let broker = Broker::start(&integration("x", &vendor.url(), ""));
     let address = broker.address;
     let caller = tokio::task::spawn(async move { request(address, "GET /token/x", &[], "").await });
     broker.until("x", |_| vendor.count() == 1).await;

@@ -56,7 +56,7 @@ async fn oidc_provider_takes_basic_and_post() {
             "post",
             &format!("{secret}\ntoken_endpoint_auth_method = \"client_secret_post\""),
         );
-    let broker = Broker::start(&config).await;
+    let broker = Broker::start(&config);
     for name in ["basic", "post"] {
         let answer = broker.get(&format!("/token/{name}")).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
@@ -78,8 +78,7 @@ async fn oidc_provider_refuses_a_wrong_secret_and_it_is_explained() {
          token_endpoint = \"http://127.0.0.1:{}/token\"\nclient_id = \"{ID}-basic\"\n\
          client_secret = \"wrong\"\n",
         server.port
-    ))
-    .await;
+    ));
     let answer = broker.get("/token/x").await;
     assert_eq!(answer.status, 502, "{}", answer.text());
     let problem = answer.json();

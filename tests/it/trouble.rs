@@ -11,7 +11,7 @@ async fn with_vendor(reply: Reply) -> (Answer, Value) {
     let bad = Vendor::start(move |_, _| reply.clone()).await;
     let good = Vendor::start(|_, _| Reply::token("good", 3600)).await;
     let config = integration("bad", &bad.url(), "") + &integration("good", &good.url(), "");
-    let broker = Broker::start(&config).await;
+    let broker = Broker::start(&config);
     let begun = tokio::time::Instant::now();
     assert_eq!(broker.get("/token/good").await.token(), "good");
     assert!(
@@ -122,7 +122,7 @@ async fn a_valid_token_is_served_whatever_the_vendor_does_and_never_after_its_en
             _ => then.clone(),
         })
         .await;
-        let broker = Broker::start(&integration("x", &vendor.url(), "")).await;
+        let broker = Broker::start(&integration("x", &vendor.url(), ""));
         let first = broker.get("/token/x").await;
         let issued = tokio::time::Instant::now();
         assert_eq!(first.token(), "first");

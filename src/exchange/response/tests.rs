@@ -1,11 +1,11 @@
 use super::*;
+use crate::base::Zeroizing;
 use crate::base::{Mono, Timestamp};
 use crate::net;
 use crate::spec::Scalar;
 use http::HeaderMap;
 use serde_json::json;
 use std::time::Duration;
-use zeroize::Zeroizing;
 
 fn sent_at() -> Now {
     Now {

@@ -1,8 +1,8 @@
 use super::*;
+use crate::base::Zeroizing;
 use crate::base::{Mono, Timestamp};
 use crate::spec::{ErrorRule, Hint, Match, Path, Scalar};
 use http::{HeaderMap, HeaderName};
-use zeroize::Zeroizing;
 
 fn now() -> Now {
     Now {

@@ -50,7 +50,7 @@ pub(crate) fn integration(name: &str, url: &str, more: &str) -> String {
 
 impl Broker {
     /// Starts a broker on a free port; `config` is TOML without `[server]`.
-    pub(crate) async fn start(config: &str) -> Self {
+    pub(crate) fn start(config: &str) -> Self {
         let text = format!("[server]\nlisten = \"127.0.0.1:0\"\n{config}");
         let env = Env::from_pairs::<&str, &str>([]);
         let loaded = load_text("test.toml", &text, Format::Toml, &env, Options::default())

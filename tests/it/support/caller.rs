@@ -1,5 +1,6 @@
 //! A local caller that writes its requests byte by byte, so nothing is added or mended.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use serde_json::Value;
@@ -53,7 +54,7 @@ pub(crate) async fn request(to: SocketAddr, line: &str, headers: &[&str], body: 
         text.push_str("\r\n");
     }
     if !body.is_empty() {
-        text.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        write!(text, "Content-Length: {}\r\n", body.len()).unwrap();
     }
     text.push_str("Connection: close\r\n\r\n");
     text.push_str(body);

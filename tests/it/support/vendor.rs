@@ -155,8 +155,9 @@ async fn write_reply(stream: &mut TcpStream, reply: Reply) -> std::io::Result<()
             stream
                 .write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n\"")
                 .await?;
+            let piece = vec![b'a'; 65536];
             for _ in 0..4096 {
-                stream.write_all(&[b'a'; 65536]).await?;
+                stream.write_all(&piece).await?;
             }
             stream.write_all(b"\"").await
         }

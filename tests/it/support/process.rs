@@ -1,0 +1,81 @@
+//! The real binary as a process of its own.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_token-broker");
+
+/// A broker that is listening; killed when dropped.
+pub(crate) struct Process {
+    pub(crate) address: SocketAddr,
+    child: Child,
+    log: BufReader<ChildStderr>,
+    seen: String,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+impl Process {
+    /// Starts `serve`; the configuration must let the log say where it listens.
+    pub(crate) fn serve(config: &Path, env: &[(&str, &str)]) -> Self {
+        let mut child = Command::new(BINARY)
+            .args(["serve", "--config"])
+            .arg(config)
+            .envs(env.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut seen = String::new();
+        let address = loop {
+            let mut line = String::new();
+            assert_ne!(log.read_line(&mut line).unwrap(), 0, "it ended: {seen}");
+            seen.push_str(&line);
+            if let Some((_, rest)) = line.split_once("listening on http://") {
+                break rest
+                    .split([' ', ',', '\n'])
+                    .next()
+                    .unwrap()
+                    .parse()
+                    .unwrap();
+            }
+        };
+        Self {
+            address,
+            child,
+            log,
+            seen,
+        }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGTERM; it must end well. All of its log.
+    pub(crate) fn stop(&mut self) -> String {
+        let pid = Pid::from_raw(i32::try_from(self.pid()).unwrap()).unwrap();
+        kill_process(pid, Signal::TERM).unwrap();
+        self.log.read_to_string(&mut self.seen).unwrap();
+        assert!(self.child.wait().unwrap().success(), "{}", self.seen);
+        std::mem::take(&mut self.seen)
+    }
+
+    /// What a command prints, to both.
+    pub(crate) fn output(arguments: &[&str]) -> String {
+        let output = Command::new(BINARY).args(arguments).output().unwrap();
+        let printed = [output.stdout, output.stderr].concat();
+        String::from_utf8(printed).unwrap()
+    }
+}
