@@ -22,7 +22,7 @@ pub(super) struct Args {
     /// The vendor, as `provider = \"...\"` names it.
     #[arg(value_name = "NAME")]
     name: Option<String>,
-    /// A folder with provider files of your own, as [providers] path in the configuration.
+    /// A folder with provider files of your own, as `[providers] path` in the configuration.
     #[arg(long, value_name = "DIR")]
     path: Option<PathBuf>,
     /// How to write the result.

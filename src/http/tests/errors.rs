@@ -280,6 +280,7 @@ async fn a_stopping_broker_serves_what_it_holds_and_nothing_else() {
     let (waiting, ()) = tokio::join!(site.get("/token/other"), async {
         site.board("other").nudged().await;
         site.context.health.stopping();
+        site.retire("other");
     });
     assert_eq!(
         (waiting.status, waiting.error().as_str()),

@@ -1,6 +1,6 @@
 //! A broker with integrations whose workers are the tests, and a caller that speaks bytes.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -25,7 +25,7 @@ use crate::telemetry::{IntegrationCounters, Metrics};
 pub(super) struct Site {
     pub(super) context: Arc<Context>,
     pub(super) clock: Arc<TokioClock>,
-    boards: Vec<(String, Board)>,
+    boards: Mutex<Vec<(String, Arc<Board>)>>,
     pub(super) address: Listen,
     pub(super) stop: CancellationToken,
     pub(super) serving: JoinHandle<()>,
@@ -92,7 +92,7 @@ impl Site {
         let mut entries = Vec::new();
         for name in NAMES {
             let (board, reader) = board(Snapshot::default(), false);
-            boards.push((name.to_owned(), board));
+            boards.push((name.to_owned(), Arc::new(board)));
             entries.push(Entry {
                 integration: Arc::new(integration(name)),
                 reader,
@@ -127,7 +127,7 @@ impl Site {
         Self {
             context,
             clock,
-            boards,
+            boards: Mutex::new(boards),
             address,
             stop,
             serving,
@@ -138,8 +138,15 @@ impl Site {
         Self::start(Setup::default())
     }
 
-    pub(super) fn board(&self, name: &str) -> &Board {
-        &self.boards.iter().find(|(it, _)| it == name).unwrap().1
+    pub(super) fn board(&self, name: &str) -> Arc<Board> {
+        let boards = self.boards.lock().unwrap();
+        let found = boards.iter().find(|(it, _)| it == name).unwrap();
+        Arc::clone(&found.1)
+    }
+
+    /// Ends the worker of that integration.
+    pub(super) fn retire(&self, name: &str) {
+        self.boards.lock().unwrap().retain(|(it, _)| it != name);
     }
 
     /// Publishes a token of that lifetime in seconds; `None`: one without expiry.
