@@ -135,6 +135,16 @@ grant = "static"
     );
 }
 
+#[test]
+fn a_global_mistake_is_told_once_however_many_integrations_there_are() {
+    let problems = refused(
+        "[refresh]\nat = 2.0\n[integrations.a]\ngrant = \"static\"\ntoken = \"t\"\n\
+         [integrations.b]\ngrant = \"static\"\ntoken = \"t\"\n",
+    );
+    let keys: Vec<_> = problems.list().iter().map(|one| one.key.as_str()).collect();
+    assert_eq!(keys, ["refresh.at"]);
+}
+
 /// Paths of all keys below some, one sample integration in front of them.
 fn all_keys(prefix: &str, keys: &[Key], out: &mut Vec<(String, String)>) {
     for key in keys {

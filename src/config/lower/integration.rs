@@ -13,8 +13,8 @@ use crate::config::problem::did_you_mean;
 use crate::config::schema::merges;
 use crate::config::tree::{Node, Table};
 use crate::spec::{
-    Api, Endpoint, Grant, HostPattern, Integration, Net, Piece, ResponseShape, StaticToken,
-    Template,
+    Api, Endpoint, Grant, HostPattern, Integration, Net, Piece, RefreshPolicy, ResponseShape,
+    StaticToken, Template,
 };
 
 const GRANTS: [&str; 2] = ["client_credentials", "static"];
@@ -49,6 +49,7 @@ pub(super) struct Globals<'a> {
     pub(super) secrets: &'a Secrets<'a>,
     pub(super) sections: &'a Table,
     pub(super) net: Arc<Net>,
+    pub(super) refresh: RefreshPolicy,
     pub(super) responses: Pool<ResponseShape>,
     pub(super) apis: Pool<Api>,
 }
@@ -91,13 +92,15 @@ pub(super) fn integration(
     let grant = grant(&view, &mut parameters, globals.secrets, report);
     let api = api(&view.below("api"), &mut parameters, report);
     let response = response::response(&view.below("response"), view.text("token_type"), report);
-    let refresh_table = over(globals.sections, "refresh", view.below("refresh").table);
-    let refresh = policy::refresh(
-        &View::new(&refresh_table, view.path("refresh"), &definition.file),
-        report,
-    );
+    let refresh = if let Some(own) = view.below("refresh").table {
+        let table = over(globals.sections, "refresh", own);
+        let view = View::new(&table, view.path("refresh"), &definition.file);
+        policy::refresh(&view, report)
+    } else {
+        globals.refresh.clone()
+    };
     let net = if let Some(own) = view.below("net").table {
-        let table = over(globals.sections, "net", Some(own));
+        let table = over(globals.sections, "net", own);
         let view = View::new(&table, view.path("net"), &definition.file);
         Arc::new(policy::net(&view, globals.secrets.env, report))
     } else {
@@ -126,11 +129,9 @@ pub(super) fn integration(
 }
 
 /// The global section with the integration's own table on top.
-fn over(sections: &Table, name: &str, own: Option<&Table>) -> Table {
+fn over(sections: &Table, name: &str, own: &Table) -> Table {
     let mut table = sections.table(name).cloned().unwrap_or_default();
-    if let Some(own) = own {
-        table.overlay(own, &|key| merges(key));
-    }
+    table.overlay(own, &|key| merges(key));
     table
 }
 

@@ -184,11 +184,12 @@ pub(super) fn spec(resolved: &Resolved, env: &Env, options: Options, report: &mu
     };
     // Both are read even where no integration uses them as they are.
     let net = Arc::new(policy::net(&root.below("net"), env, report));
-    policy::refresh(&root.below("refresh"), report);
+    let refresh = policy::refresh(&root.below("refresh"), report);
     let globals = integration::Globals {
         secrets: &secrets,
         sections: &resolved.sections,
         net,
+        refresh,
         responses: integration::Pool::default(),
         apis: integration::Pool::default(),
     };
