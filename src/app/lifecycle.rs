@@ -70,9 +70,16 @@ fn runtime(server: &Server) -> io::Result<Runtime> {
 async fn signalled() -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let name = tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
+    // A terminal that goes away, or an operator who expects a reload, must not end the broker.
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let name = loop {
+        tokio::select! {
+            _ = terminate.recv() => break "SIGTERM",
+            _ = interrupt.recv() => break "SIGINT",
+            _ = hang_up.recv() => {
+                warn!("SIGHUP ignored: a changed configuration needs a restart");
+            }
+        }
     };
     info!(signal = name, "signal received");
     Ok(())

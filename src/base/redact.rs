@@ -59,20 +59,29 @@ impl Redactor {
         let form = utf8_percent_encode(text, FORM_ISH).to_string();
         let json = serde_json::to_string(text).unwrap_or_default();
         let json = json.trim_matches('"').to_owned();
-        let forms = [
-            text.to_owned(),
+        let percent = [
             form.replace("%20", "+"),
             form,
             utf8_percent_encode(text, UNRESERVED).to_string(),
             utf8_percent_encode(text, LAZY).to_string(),
+        ];
+        let ascii = ascii_json(&json, |unit| format!("\\u{unit:04x}"));
+        let upper = ascii_json(&json, |unit| format!("\\u{unit:04X}"));
+        let forms = [
+            text.to_owned(),
             STANDARD.encode(text),
             STANDARD_NO_PAD.encode(text),
             URL_SAFE.encode(text),
             URL_SAFE_NO_PAD.encode(text),
             json.replace('/', "\\/"),
             json,
+            ascii.replace('/', "\\/"),
+            ascii,
+            upper.replace('/', "\\/"),
+            upper,
         ];
-        for form in forms {
+        let lower = percent.each_ref().map(|form| lower_escapes(form));
+        for form in forms.into_iter().chain(percent).chain(lower) {
             if !self.forms.iter().any(|known| **known == form) {
                 self.forms.push(zeroize::Zeroizing::new(form));
             }
@@ -114,6 +123,39 @@ impl Redactor {
     }
 }
 
+/// JSON text as the encoders write it that leave nothing outside ASCII.
+fn ascii_json(json: &str, escape: impl Fn(u16) -> String) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c.is_ascii() {
+            text.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            text.push_str(&escape(*unit));
+        }
+    }
+    text
+}
+
+/// `%2B` as some libraries write it: `%2b`.
+fn lower_escapes(percent: &str) -> String {
+    let mut escape = 0;
+    let lower = |c: char| {
+        escape = if c == '%' {
+            2
+        } else {
+            i32::max(escape - 1, -1)
+        };
+        if escape >= 0 {
+            c.to_ascii_lowercase()
+        } else {
+            c
+        }
+    };
+    percent.chars().map(lower).collect()
+}
+
 /// Bidi controls, zero-width characters and the like: they can make a line read as another.
 fn is_invisible(c: char) -> bool {
     matches!(c,
@@ -153,6 +195,20 @@ fn drop_url_queries(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn escapes_in_ascii_and_in_lower_case_are_known_too() {
+        let redactor = Redactor::new([&Secret::new("s3cr\u{e9}t/+\u{1f511}AbC")]);
+        for form in [
+            r"s3cr\u00e9t/+\ud83d\udd11AbC",
+            r"s3cr\u00E9t/+\uD83D\uDD11AbC",
+            r"s3cr\u00e9t\/+\ud83d\udd11AbC",
+            "s3cr%c3%a9t%2f%2b%f0%9f%94%91AbC",
+            "s3cr%C3%A9t%2F%2B%F0%9F%94%91AbC",
+        ] {
+            assert_eq!(redactor.clean(&format!("<{form}>")), "<[redacted]>");
+        }
+    }
 
     #[test]
     fn removes_secrets_in_every_form() {

@@ -26,12 +26,19 @@ pub(super) struct Args {
     config: Option<PathBuf>,
 }
 
+/// With thousands of integrations the log would begin with thousands of warnings.
+const WARNINGS_MAX: usize = 20;
+
 pub(super) fn run(args: &Args, env: &Env, _output: &mut Output) -> Result<(), Exit> {
     let loaded = setup::load(args.config.as_deref(), env, Options::default())?;
     let log = &loaded.spec.log;
     crate::telemetry::init_logging(&log.level, log.format == LogFormat::Json);
-    for warning in &loaded.warnings {
+    for warning in loaded.warnings.iter().take(WARNINGS_MAX) {
         tracing::warn!(file = warning.file, "{}: {}", warning.key, warning.message);
+    }
+    let more = loaded.warnings.len().saturating_sub(WARNINGS_MAX);
+    if more > 0 {
+        tracing::warn!("{more} more warnings: token-broker check shows them all");
     }
     crate::app::serve(loaded.spec, env.clone())
         .map_err(|error| Exit::Failed(format!("error: {error}")))

@@ -51,6 +51,9 @@ impl Variable<'_> {
 
 /// All but `[integrations]`, whose keys depend on providers that these settings lead to.
 pub(super) fn sections(env: &Env, root: &mut Table, report: &mut Report) {
+    for name in env.unreadable().filter(|name| name.starts_with(PREFIX)) {
+        report.problem("environment", name, "has a value that is not UTF-8");
+    }
     for variable in variables(env) {
         let steps: Vec<&str> = variable.steps.iter().map(String::as_str).collect();
         match steps.as_slice() {
@@ -169,12 +172,9 @@ fn put(variable: &Variable<'_>, table: &mut Table, key: Key, rest: &[&str], repo
                 origin: variable.origin(),
             };
             // Two variables for one secret would hide one of them.
-            let twice = table.get(key.name).is_some_and(|old| {
-                matches!(
-                    (&old.origin, &old.raw),
-                    (Origin::Variable(_), Raw::Table(_))
-                )
-            });
+            let twice = table
+                .get(key.name)
+                .is_some_and(|old| matches!(old.origin, Origin::Variable(_)));
             if twice {
                 variable.wrong(report, "sets a secret that another variable sets too");
             }

@@ -18,39 +18,55 @@ const MAX_FILE: u64 = 16 * 1024 * 1024;
 
 /// The environment as a value. Nothing else in the crate reads the process's own.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Env(BTreeMap<String, String>);
+pub struct Env {
+    variables: BTreeMap<String, String>,
+    /// Names of those whose value is not UTF-8.
+    unreadable: Vec<String>,
+}
 
 impl Env {
-    /// Variables that are not UTF-8 are left out: none of ours can be.
     pub fn from_process() -> Self {
         #[expect(clippy::disallowed_methods, reason = "the one place that may")]
         let all = std::env::vars_os();
-        Self(
-            all.filter_map(|(name, value)| {
-                Some((name.into_string().ok()?, value.into_string().ok()?))
-            })
-            .collect(),
-        )
+        let mut env = Self::default();
+        for (name, value) in all {
+            // No name of ours can be anything but UTF-8; a value can be mistaken.
+            let Ok(name) = name.into_string() else {
+                continue;
+            };
+            if let Ok(value) = value.into_string() {
+                env.variables.insert(name, value);
+            } else {
+                env.unreadable.push(name);
+            }
+        }
+        env
     }
 
     pub fn from_pairs<N: Into<String>, V: Into<String>>(
         pairs: impl IntoIterator<Item = (N, V)>,
     ) -> Self {
-        Self(
-            pairs
-                .into_iter()
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect(),
-        )
+        let named = pairs
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()));
+        Self {
+            variables: named.collect(),
+            unreadable: Vec::new(),
+        }
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.variables.get(name).map(String::as_str)
+    }
+
+    /// Names of variables whose value is not UTF-8.
+    pub(super) fn unreadable(&self) -> impl Iterator<Item = &str> {
+        self.unreadable.iter().map(String::as_str)
     }
 
     /// By name, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
+        self.variables
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
     }
@@ -59,7 +75,7 @@ impl Env {
 /// Names only: values may be secrets.
 impl fmt::Debug for Env {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.variables.keys()).finish()
     }
 }
 

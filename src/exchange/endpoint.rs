@@ -36,6 +36,8 @@ enum Input {
 struct Memory {
     /// Index of the client secret that worked last.
     worked: usize,
+    /// Those refused in an exchange that ended in passing trouble: tried last when it is repeated.
+    refused: Vec<usize>,
     html_refusals: u32,
     /// The token before: a vendor may repeat it in an error.
     token: Option<Secret>,
@@ -64,7 +66,17 @@ impl fmt::Debug for Endpoint {
 
 impl TokenSource for Endpoint {
     fn exchange(&self) -> BoxFuture<'_, Outcome> {
-        Box::pin(self.ask())
+        Box::pin(async {
+            let outcome = self.ask(&|| true).await;
+            outcome.unwrap_or_else(|| self.unavailable("nothing was sent"))
+        })
+    }
+
+    fn exchange_if<'a>(
+        &'a self,
+        may_send: &'a (dyn Fn() -> bool + Send + Sync),
+    ) -> BoxFuture<'a, Option<Outcome>> {
+        Box::pin(self.ask(may_send))
     }
 
     fn secret_changes(&self) -> watch::Receiver<u64> {
@@ -131,20 +143,20 @@ impl Endpoint {
     }
 
     /// Asks with the secret that worked last; if the vendor refuses it, with each other one once.
-    async fn ask(&self) -> Outcome {
+    async fn ask(&self, may_send: &(dyn Fn() -> bool + Send + Sync)) -> Option<Outcome> {
         let mut budget = Budget {
             left: self.integration.refresh.timeout,
             clock: &*self.clock,
         };
         let Some(inputs) = budget.spend(self.read_inputs()).await else {
-            return self.unavailable("a secret's source does not answer");
+            return Some(self.unavailable("a secret's source does not answer"));
         };
         let mut filled = match inputs {
             Ok(filled) => filled,
-            Err(outcome) => return outcome,
+            Err(outcome) => return Some(outcome),
         };
         if self.secrets.is_empty() {
-            return self.attempt(&filled, None, &mut budget).await;
+            return self.attempt(&filled, None, &mut budget, may_send).await;
         }
         let mut refusal: Option<Failure> = None;
         let mut unreadable: Option<String> = None;
@@ -153,7 +165,7 @@ impl Endpoint {
             let Some(handle) = self.secrets.get(index) else {
                 continue;
             };
-            let secret = match budget.spend(handle.read()).await {
+            let secret = match budget.spend(handle.read_for(&self.changes)).await {
                 Some(Ok(secret)) => secret,
                 Some(Err(error)) => {
                     unreadable.get_or_insert(error.to_string());
@@ -169,15 +181,27 @@ impl Endpoint {
             }
             tried.push(secret.clone());
             filled.client_secret = Some(secret);
-            match self.attempt(&filled, Some(index), &mut budget).await {
-                Outcome::BadCredential(failure) => {
+            match self
+                .attempt(&filled, Some(index), &mut budget, may_send)
+                .await
+            {
+                // What was refused before is the answer.
+                None if refusal.is_some() => break,
+                None => return None,
+                Some(Outcome::BadCredential(failure)) => {
                     handle.refused();
                     refusal.get_or_insert(failure);
+                    self.memory().refused.push(index);
                 }
-                other => return other,
+                other @ Some(Outcome::Transient { .. }) => return other,
+                other => {
+                    self.memory().refused.clear();
+                    return other;
+                }
             }
         }
-        match (refusal, unreadable) {
+        self.memory().refused.clear();
+        Some(match (refusal, unreadable) {
             (Some(mut failure), _) => {
                 for input in self.params.iter().chain(&self.headers) {
                     if let Input::Source(handle) = input {
@@ -192,7 +216,7 @@ impl Endpoint {
             }
             (None, Some(why)) => self.unavailable(&why),
             (None, None) => self.unavailable("there is no client secret to try"),
-        }
+        })
     }
 
     /// Candidates to try, the one that worked last first. Those outside their time are left out,
@@ -213,8 +237,10 @@ impl Endpoint {
         if order.is_empty() {
             order = (0..candidates.len()).collect();
         }
-        let worked = self.memory().worked;
-        order.sort_by_key(|index| *index != worked);
+        let memory = self.memory();
+        let (worked, refused) = (memory.worked, &memory.refused);
+        order.sort_by_key(|index| (refused.contains(index), *index != worked));
+        drop(memory);
         order
     }
 
@@ -231,7 +257,7 @@ impl Endpoint {
         for input in inputs {
             values.push(match input {
                 Input::Text(text) => text.clone(),
-                Input::Source(handle) => match handle.read().await {
+                Input::Source(handle) => match handle.read_for(&self.changes).await {
                     Ok(secret) => secret,
                     Err(error) => return Err(self.unavailable(&error.to_string())),
                 },
@@ -246,14 +272,18 @@ impl Endpoint {
         filled: &Filled,
         secret_in_use: Option<usize>,
         budget: &mut Budget<'_>,
-    ) -> Outcome {
+        may_send: &(dyn Fn() -> bool + Send + Sync),
+    ) -> Option<Outcome> {
         let id = &self.integration.id;
         let request = match request::build(&self.request, filled) {
             Ok(request) => request,
-            Err(error) => return self.unavailable(&error.to_string()),
+            Err(error) => return Some(self.unavailable(&error.to_string())),
         };
         // It is never closed; without a permit the request goes all the same.
         let permit = self.gate.acquire().await.ok();
+        if !may_send() {
+            return None;
+        }
         let sent_at = self.clock.now();
         tracing::debug!(
             integration.id = %id, endpoint = %self.request.endpoint, secret.index = secret_in_use,
@@ -270,7 +300,7 @@ impl Endpoint {
             status = answer.as_ref().ok().map(|answer| answer.status),
             "the exchange for {id} ended"
         );
-        outcome
+        Some(outcome)
     }
 
     fn judge(

@@ -48,7 +48,7 @@ impl Fixed {
 
     async fn look(&self) -> Outcome {
         let timeout = self.integration.refresh.timeout;
-        let read = tokio::time::timeout(timeout, self.token.read()).await;
+        let read = tokio::time::timeout(timeout, self.token.read_for(&self.changes)).await;
         let now = self.clock.now();
         let unavailable = |why: &str| {
             let description = format!("the token cannot be read: {why}");

@@ -31,6 +31,15 @@ pub trait TokenSource: Send + Sync + fmt::Debug {
     /// one call at a time.
     fn exchange(&self) -> BoxFuture<'_, Outcome>;
 
+    /// The same, but `None` if `may_send` says no when it is this source's turn to send the first
+    /// request: until then others may have been told to wait.
+    fn exchange_if<'a>(
+        &'a self,
+        _may_send: &'a (dyn Fn() -> bool + Send + Sync),
+    ) -> BoxFuture<'a, Option<Outcome>> {
+        Box::pin(async { Some(self.exchange().await) })
+    }
+
     /// A counter that moves when a secret this source uses has a new value.
     fn secret_changes(&self) -> watch::Receiver<u64>;
 }

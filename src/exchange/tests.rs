@@ -472,6 +472,27 @@ async fn each_secret_is_tried_once_and_only_when_the_vendor_refuses_credentials(
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refused_secret_is_not_sent_again_because_the_other_met_trouble() {
+    let peer = Peer::start(vec![
+        Act::json(401, REFUSED),
+        Act::json(503, ""),
+        Act::json(503, ""),
+        Act::json(200, TOKEN),
+    ])
+    .await;
+    let mut request = request(&peer.url());
+    request.client_secret = vec![value("old-one"), value("new-one")];
+    let source = Bench::new().source(request);
+    assert_eq!(source.exchange().await.label(), "transient");
+    assert_eq!(source.exchange().await.label(), "transient");
+    assert_eq!(issued(source.exchange().await).secret_in_use, Some(1));
+    assert_eq!(
+        secrets_sent(&peer),
+        ["old-one", "new-one", "new-one", "new-one"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn secrets_outside_their_time_are_left_out_unless_all_are() {
     let peer = Peer::start(vec![Act::json(200, TOKEN)]).await;
     let at = |seconds| Some(Timestamp::from_unix_seconds(START + seconds));
@@ -495,7 +516,7 @@ async fn secrets_outside_their_time_are_left_out_unless_all_are() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unreadable_secret_sends_nothing_and_a_new_value_is_announced() {
+async fn an_unreadable_secret_sends_nothing_and_a_new_value_is_taken() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("secret");
     let peer = Peer::start(vec![Act::json(200, TOKEN)]).await;
@@ -514,7 +535,8 @@ async fn an_unreadable_secret_sends_nothing_and_a_new_value_is_announced() {
     assert_eq!(peer.requests().len(), 0);
     std::fs::write(&path, "from-a-file\n").unwrap();
     issued(source.exchange().await);
-    assert!(changes.has_changed().unwrap());
+    // Who reads it itself needs no word of it.
+    assert!(!changes.has_changed().unwrap());
     assert_eq!(secrets_sent(&peer), ["from-a-file"]);
 }
 

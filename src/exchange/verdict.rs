@@ -142,17 +142,13 @@ pub(super) fn judge(answer: &Answer, context: &Context<'_>) -> Outcome {
         OutcomeClass::BadRequest => ErrorCode::RequestRejected,
         OutcomeClass::DeadGrant => ErrorCode::LoginRequired,
     };
-    let retry_after = match class {
-        OutcomeClass::Transient => answer.retry_after,
-        _ => None,
-    };
     let failure = Failure {
         code,
         description: describe(class, facts, &vendor, unreadable.as_ref(), context.host),
         hint: hint(context, Some(answer.status), error.as_deref(), text)
-            .or_else(|| general_hint(class, facts)),
+            .or_else(|| Some(general_hint(class, facts).to_owned())),
         vendor: Some(vendor),
-        retry_after,
+        retry_after: answer.retry_after,
         at: context.now.wall,
     };
     outcome(class, failure)
@@ -183,14 +179,61 @@ fn hint(
     found.map(|hint| hint.advice.clone())
 }
 
-fn general_hint(class: OutcomeClass, facts: Facts<'_>) -> Option<String> {
+fn general_hint(class: OutcomeClass, facts: Facts<'_>) -> &'static str {
     match (class, facts.error) {
-        (OutcomeClass::BadCredential, Some("invalid_grant")) => Some(
+        (OutcomeClass::BadCredential, Some("invalid_grant")) => {
             "no refresh token was sent, so this is about the client: check this machine's clock, \
              and whether the vendor still has the consent or the user behind it"
-                .to_owned(),
-        ),
-        _ => None,
+        }
+        (OutcomeClass::BadCredential, _) => {
+            "compare client_id and client_secret with the vendor's console (expired? another \
+             tenant or region?); some vendors want token_endpoint_auth_method = \
+             \"client_secret_post\", or basic_encoding = \"raw\""
+        }
+        (OutcomeClass::DeadGrant, _) => {
+            "a person must give consent again: the refresh token is dead"
+        }
+        (OutcomeClass::BadRequest, Some("invalid_scope")) => {
+            "'scope' names something this client may not have: compare it with the vendor's console"
+        }
+        (OutcomeClass::BadRequest, _) if matches!(facts.status, 300..=399 | 404 | 405 | 410) => {
+            "compare token_endpoint with the vendor's documentation"
+        }
+        (OutcomeClass::BadRequest, _) => {
+            "the vendor wants the request otherwise: compare request_format, params, scope and \
+             headers with its documentation"
+        }
+        (OutcomeClass::Transient, _) if facts.status == 429 => {
+            "nothing to do: the broker waits as asked; if it lasts, find what else uses this client"
+        }
+        (OutcomeClass::Transient, _) if facts.is_html => {
+            "a page of a gateway or proxy, not the vendor's answer: check the way there and \
+             token_endpoint"
+        }
+        (OutcomeClass::Transient, _) => {
+            "nothing to do while it passes: the broker tries again; if it lasts, see the vendor's \
+             status page"
+        }
+    }
+}
+
+/// What to check when no answer came.
+fn no_answer_hint(kind: net::ErrorKind) -> &'static str {
+    match kind {
+        net::ErrorKind::Timeout | net::ErrorKind::Connect => {
+            "check the host in token_endpoint, firewall and proxy ([net] proxy, HTTPS_PROXY); the \
+             broker tries again"
+        }
+        net::ErrorKind::Dns => {
+            "check the host in token_endpoint for a typo, and this machine's DNS"
+        }
+        net::ErrorKind::Tls => {
+            "check the host in token_endpoint; behind a proxy that opens TLS connections, name its \
+             authority in [net] ca_file"
+        }
+        net::ErrorKind::Reset | net::ErrorKind::TooLarge => {
+            "this is no answer of a token endpoint: check token_endpoint, and what is in between"
+        }
     }
 }
 
@@ -265,7 +308,8 @@ pub(super) fn no_answer(error: &net::Error, context: &Context<'_>) -> Outcome {
     let failure = Failure {
         code: ErrorCode::TemporarilyUnavailable,
         description,
-        hint: hint(context, None, Some(error.kind.as_str()), &reason),
+        hint: hint(context, None, Some(error.kind.as_str()), &reason)
+            .or_else(|| Some(no_answer_hint(error.kind).to_owned())),
         vendor: None,
         retry_after: None,
         at: context.now.wall,

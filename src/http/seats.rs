@@ -36,6 +36,8 @@ pub(super) struct Line {
     phase: AtomicU8,
     /// When the phase began, in milliseconds since `origin`.
     since: AtomicU64,
+    /// Since when the caller has taken nothing of what is written, likewise, plus one; 0: it takes it.
+    stuck: AtomicU64,
     origin: Instant,
     told_to_leave: AtomicBool,
     /// The connection's task.
@@ -47,6 +49,7 @@ impl Line {
         Self {
             phase: AtomicU8::new(Phase::Idle as u8),
             since: AtomicU64::new(0),
+            stuck: AtomicU64::new(0),
             origin: Instant::now(),
             told_to_leave: AtomicBool::new(false),
             waker: AtomicWaker::new(),
@@ -54,9 +57,23 @@ impl Line {
     }
 
     pub(super) fn enter(&self, phase: Phase) {
-        let passed = u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.since.store(passed, Ordering::Relaxed);
+        self.since.store(self.passed(), Ordering::Relaxed);
         self.phase.store(phase as u8, Ordering::Relaxed);
+    }
+
+    fn passed(&self) -> u64 {
+        u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Whether the socket takes what is written to it.
+    pub(super) fn writes(&self, freely: bool) {
+        let since = self.stuck.load(Ordering::Relaxed);
+        if freely && since != 0 {
+            self.stuck.store(0, Ordering::Relaxed);
+        } else if !freely && since == 0 {
+            let now = self.passed().saturating_add(1);
+            self.stuck.store(now, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn is(&self, phase: Phase) -> bool {
@@ -65,6 +82,11 @@ impl Line {
 
     /// When the connection has been in its phase for too long; `None`: answering has its own ends.
     pub(super) fn deadline(&self, limits: Limits) -> Option<Instant> {
+        let stuck = self.stuck.load(Ordering::Relaxed);
+        if let Some(since) = stuck.checked_sub(1) {
+            // Whatever it asked meanwhile: a caller that takes no answer is as good as idle.
+            return Some(self.origin + Duration::from_millis(since) + limits.idle);
+        }
         let phase = self.phase.load(Ordering::Relaxed);
         let patience = if phase == Phase::Busy as u8 {
             return None;

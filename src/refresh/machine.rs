@@ -112,7 +112,7 @@ impl Machine {
     }
 
     pub(super) fn step(&mut self, event: Event, at: At) -> Actions {
-        let was_asking = self.is_asking();
+        let was_asking = self.is_asking() && !matches!(event, Event::HeldBack);
         let mut hold = None;
         match event {
             Event::Started => self.started(at),
@@ -122,6 +122,10 @@ impl Machine {
                 ended,
                 secret_moved,
             } => hold = self.finished(ended, secret_moved, at),
+            Event::HeldBack => {
+                self.work = Work::Idle { early: None };
+                self.ask(false, at);
+            }
             Event::SecretChanged => self.secret_changed(at),
             Event::Panicked { failure, wait } => {
                 self.failed(failure);
@@ -293,7 +297,12 @@ impl Machine {
             }
             Ended::Refused(failure) => {
                 self.refusals = self.refusals.saturating_add(1);
-                let until = now.plus(policy.rejected_backoff.wait(self.refusals, at.draw));
+                let asked = failure
+                    .retry_after
+                    .unwrap_or_default()
+                    .min(LONGEST_RETRY_AFTER);
+                let wait = policy.rejected_backoff.wait(self.refusals, at.draw);
+                let until = now.plus(wait.max(asked));
                 (failure, Work::Refused { until })
             }
             Ended::DeadGrant(failure) => {

@@ -82,7 +82,11 @@ impl Worker {
         loop {
             let event = match next {
                 Next::Fetch if stop.is_cancelled() => return,
-                Next::Fetch => self.exchange().await,
+                Next::Fetch => match self.exchange(stop).await {
+                    Some(event) => event,
+                    None if stop.is_cancelled() => return,
+                    None => Event::HeldBack,
+                },
                 // A flood of nudges must not keep what is due from being done.
                 Next::Sleep(Duration::ZERO) if !stop.is_cancelled() => Event::Timer {
                     used: self.board.take_used(),
@@ -165,9 +169,13 @@ impl Worker {
         }
     }
 
-    async fn exchange(&mut self) -> Event {
+    /// `None`: nothing was sent, because of the stop or a wait that the vendor imposed meanwhile.
+    async fn exchange(&mut self, stop: &CancellationToken) -> Option<Event> {
         let begun = self.clock.now();
-        let outcome = self.source.exchange().await;
+        let (hold, clock) = (self.hold.as_deref(), &*self.clock);
+        let may_send =
+            || !stop.is_cancelled() && hold.is_none_or(|hold| hold.until() <= clock.now().mono);
+        let outcome = self.source.exchange_if(&may_send).await?;
         let now = self.clock.now();
         let (ended, label) = self.ended(outcome, now);
         self.counters.refresh(label);
@@ -177,10 +185,10 @@ impl Worker {
         // again at the publication.
         let _answered = self.board.nudged().now_or_never();
         let _answered = self.board.take_used();
-        Event::Finished {
+        Some(Event::Finished {
             ended,
             secret_moved: self.secret_moved(),
-        }
+        })
     }
 
     fn secret_moved(&mut self) -> bool {

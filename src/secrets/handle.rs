@@ -90,11 +90,24 @@ impl Handle {
     }
 
     /// The latest value. A file is looked at first, so that a swapped secret is used at once.
+    #[cfg(test)]
     pub async fn read(&self) -> Result<Secret, Unavailable> {
+        self.read_by(None).await
+    }
+
+    /// The same for one listener, which is not told of a value that it gets here.
+    pub async fn read_for(&self, reader: &Arc<watch::Sender<u64>>) -> Result<Secret, Unavailable> {
+        self.read_by(Some(reader)).await
+    }
+
+    async fn read_by(
+        &self,
+        reader: Option<&Arc<watch::Sender<u64>>>,
+    ) -> Result<Secret, Unavailable> {
         if let Kind::Value(secret) = &self.kind {
             return Ok(secret.clone());
         }
-        self.look().await;
+        self.look_for(reader).await;
         let state = self.state();
         state.value.clone().ok_or_else(|| {
             let problem = state.problem.as_deref().unwrap_or("has not been read yet");
@@ -122,6 +135,10 @@ impl Handle {
 
     /// Looks for a new value, if it is time to; keeps the old one when there is trouble.
     pub(super) async fn look(&self) {
+        self.look_for(None).await;
+    }
+
+    async fn look_for(&self, reader: Option<&Arc<watch::Sender<u64>>>) {
         let _one_at_a_time = self.looking.lock().await;
         match &self.kind {
             Kind::Value(_) => {}
@@ -130,7 +147,7 @@ impl Handle {
                 let looked = tokio::task::spawn_blocking(move || file::look(&path, seen, now));
                 match looked.await {
                     Ok(Ok(Look::Unchanged)) => self.recovered(),
-                    Ok(Ok(Look::Read(secret, stamp))) => self.found(secret, stamp),
+                    Ok(Ok(Look::Read(secret, stamp))) => self.found(secret, stamp, reader),
                     Ok(Err(reason)) => self.failed(reason),
                     Err(error) => self.failed(format!("cannot be read: {error}")),
                 }
@@ -141,7 +158,7 @@ impl Handle {
                     return;
                 }
                 match command::run(argv, around).await {
-                    Ok(secret) => self.found(secret, None),
+                    Ok(secret) => self.found(secret, None, reader),
                     Err(reason) => self.failed(reason),
                 }
             }
@@ -160,7 +177,12 @@ impl Handle {
         wanted && spaced
     }
 
-    fn found(&self, secret: Secret, stamp: Option<Stamp>) {
+    fn found(
+        &self,
+        secret: Secret,
+        stamp: Option<Stamp>,
+        reader: Option<&Arc<watch::Sender<u64>>>,
+    ) {
         self.recovered();
         let mut state = self.state();
         state.stamp = stamp;
@@ -173,6 +195,9 @@ impl Handle {
             tracing::info!(secret.source = %self.name(), "a secret has a new value");
         }
         for listener in state.listeners.iter().filter_map(Weak::upgrade) {
+            if reader.is_some_and(|reader| Arc::ptr_eq(reader, &listener)) {
+                continue;
+            }
             listener.send_modify(|count| *count = count.wrapping_add(1));
         }
     }

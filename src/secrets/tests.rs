@@ -216,3 +216,21 @@ async fn a_command_runs_again_after_a_refusal_but_not_at_once() {
     tokio::time::resume();
     assert_eq!(handle.read().await, Ok(second), "nobody refused this one");
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_reads_a_new_value_is_not_told_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("secret");
+    fs::write(&path, "one").unwrap();
+    let vault = Vault::new(clock());
+    let handle = vault.open(&file(&path));
+    let (reader, other) = (watch::Sender::new(0), watch::Sender::new(0));
+    let (reader, other) = (Arc::new(reader), Arc::new(other));
+    handle.notify(&reader);
+    handle.notify(&other);
+    assert_eq!(handle.read_for(&reader).await, Ok(Secret::new("one")));
+    fs::write(&path, "two, longer").unwrap();
+    let read = handle.read_for(&reader).await;
+    assert_eq!(read, Ok(Secret::new("two, longer")));
+    assert_eq!((*reader.borrow(), *other.borrow()), (0, 2));
+}

@@ -222,9 +222,10 @@ impl Reader {
         let may_ask = first.doing == Doing::Idle && spacing.is_zero();
         if replaced || !may_ask {
             let held = self.token(clock, want).await?;
+            let next = spacing.max(first.until_next_attempt(now).unwrap_or_default());
             return Ok(Refreshed {
                 held,
-                retry_after: (!spacing.is_zero()).then_some(spacing),
+                retry_after: (!next.is_zero()).then_some(next),
             });
         }
         self.bell.ring(Nudge::Force);

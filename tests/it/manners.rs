@@ -28,6 +28,43 @@ async fn two_hundred_callers_cost_one_exchange() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn exchanges_queued_for_an_endpoint_obey_a_retry_after_that_came_meanwhile() {
+    let vendor = Vendor::start(|_, _| {
+        let slow = Reply::Full(429, "retry-after: 60\r\n".into(), String::new());
+        Reply::After(Duration::from_millis(200), Box::new(slow))
+    })
+    .await;
+    let config: String = (0..20)
+        .map(|number| integration(&format!("i{number}"), &vendor.url(), ""))
+        .collect();
+    let broker = Broker::start(&config);
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(vendor.count(), 4, "four at once, and then none");
+    let held_back = broker.get("/token/i19?wait=0").await;
+    assert_eq!(
+        (held_back.status, &held_back.json()["error"]),
+        (503, &json!("rate_limited"))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stopping_broker_sends_nothing_that_was_only_queued() {
+    let vendor = Vendor::start(|_, _| {
+        Reply::After(Duration::from_secs(2), Box::new(Reply::token("t", 3600)))
+    })
+    .await;
+    let config: String = (0..20)
+        .map(|number| integration(&format!("i{number}"), &vendor.url(), ""))
+        .collect();
+    let broker = Broker::start(&config);
+    while vendor.count() < 4 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    broker.stop().await;
+    assert_eq!(vendor.count(), 4);
+}
+
+#[tokio::test(start_paused = true)]
 async fn retry_after_is_obeyed_by_everyone_with_that_client() {
     let vendor = Vendor::start(|_, number| match number {
         1 => Reply::Full(

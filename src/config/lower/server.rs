@@ -173,12 +173,27 @@ fn level_is_valid(text: &str) -> bool {
 pub(super) fn access(view: &View<'_>, report: &mut Report) -> Access {
     let require_header = view.text("require_header").and_then(|text| {
         let name = header_name(text);
-        if name.is_none() {
-            view.problem("require_header", "must be the name of a header", report);
+        match &name {
+            None => view.problem("require_header", "must be the name of a header", report),
+            Some(name) if is_everywhere(name) => {
+                let message = "must be a header that ordinary requests do not have";
+                view.problem("require_header", message, report);
+            }
+            Some(_) => {}
         }
         name
     });
     Access { require_header }
+}
+
+/// Headers that a request made by somebody else's mistake or malice has, too.
+fn is_everywhere(name: &str) -> bool {
+    matches!(
+        name,
+        "host" | "connection" | "user-agent" | "referer" | "cookie" | "cache-control"
+    ) || name.starts_with("accept")
+        || name.starts_with("content-")
+        || name.starts_with("sec-")
 }
 
 /// A header's name in lower case, if it is one (RFC 9110 section 5.1).

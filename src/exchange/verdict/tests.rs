@@ -259,7 +259,8 @@ fn codes_and_waits() {
         assert_eq!(retry_after, Some(Duration::from_secs(7)));
         assert_eq!(failure.retry_after, retry_after);
     }
-    assert_eq!(failure(&case.judge(400, "")).retry_after, None);
+    let asked = failure(&case.judge(401, "")).retry_after;
+    assert_eq!(asked, Some(Duration::from_secs(7)), "a refusal's wait heeds it too");
     case.headers.clear();
     case.shape.retry_after = Path::parse("retryAfter");
     for (body, seconds) in [
@@ -374,34 +375,35 @@ fn no_answer_in_words_with_hints() {
         (
             Error::timeout(),
             "no answer from auth.example.com within 15s",
-            None,
+            "check",
         ),
         (
             slow,
             "could not connect to auth.example.com within 5s",
-            None,
+            "check",
         ),
         (
             Error::new(ErrorKind::Connect, "connection refused"),
             "could not connect to auth.example.com: connection refused",
-            None,
+            "check",
         ),
         (
             Error::new(ErrorKind::Dns, "no such host"),
             "could not connect to auth.example.com: no such host",
-            Some("check the subdomain"),
+            "check the subdomain",
         ),
         (
             Error::new(ErrorKind::Reset, "connection reset"),
             "no complete answer from auth.example.com: connection reset",
-            None,
+            "check",
         ),
     ] {
         let outcome = no_answer(&error, &case.context());
         assert_eq!(outcome.label(), "transient");
         let failure = failure(&outcome);
         assert_eq!(failure.description, said);
-        assert_eq!(failure.hint.as_deref(), hint);
+        let advice = failure.hint.as_deref().unwrap();
+        assert!(advice.contains(hint), "{advice}");
         assert_eq!(failure.vendor, None);
     }
 }

@@ -127,8 +127,8 @@ impl Problem {
                 retry_after,
             } => {
                 let detail = format!(
-                    "No token of '{name}' with enough time left came within the time this request waits. Ask again, \
-                     or allow more time with ?wait=10s."
+                    "No token of '{name}' with enough time left came within the time this request waits; the broker goes on \
+                     asking the vendor. Ask again."
                 );
                 let code = Reason::Code(ErrorCode::TemporarilyUnavailable);
                 let mut problem = Self::new(code, detail).about(name);

@@ -181,6 +181,21 @@ async fn a_caller_that_waits_for_a_token_is_not_idle() {
     assert_eq!(site.clock.now().elapsed_since(begun).as_secs(), 300);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_takes_no_answers_is_not_kept() {
+    let site = Site::new();
+    site.hold("sfmc", "tok-1", Some(3600));
+    let mut stream = site.connect().await;
+    let requests = "GET /token/sfmc HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(1000);
+    let begun = site.clock.now();
+    let asking = async { while stream.write_all(requests.as_bytes()).await.is_ok() {} };
+    tokio::time::timeout(Duration::from_mins(10), asking)
+        .await
+        .expect("the connection is closed");
+    let passed = site.clock.now().elapsed_since(begun).as_secs();
+    assert!((75..=85).contains(&passed), "{passed}");
+}
+
 fn few(connections: usize) -> Site {
     Site::start(Setup {
         limits: Some(Limits {

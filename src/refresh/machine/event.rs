@@ -30,6 +30,8 @@ pub(in crate::refresh) enum Event {
         ended: Ended,
         secret_moved: bool,
     },
+    /// Nothing was sent: the vendor asked this client to wait while the exchange was queued.
+    HeldBack,
     SecretChanged,
     /// The worker itself failed; it starts again after `wait`.
     Panicked {

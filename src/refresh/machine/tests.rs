@@ -78,6 +78,31 @@ const TIMER: Event = Event::Timer { used: false };
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
+fn what_was_queued_while_the_vendor_asked_for_patience_waits_too() {
+    let mut machine = machine();
+    assert_eq!(machine.step(Event::Started, at(0)).next, Next::Fetch);
+    let hold = now(3000).mono;
+    let told = At { hold, ..at(1000) };
+    let actions = machine.step(Event::HeldBack, told);
+    assert_eq!(actions.next, Next::Sleep(Duration::from_millis(2500)));
+    assert!(
+        actions
+            .publish
+            .is_some_and(|snapshot| snapshot.finished == 0)
+    );
+    // A wait that is over by now is none.
+    assert_eq!(machine.step(TIMER, at(3500)).next, Next::Fetch);
+    assert_eq!(
+        machine.step(Event::HeldBack, told_at(hold, 3600)).next,
+        Next::Fetch
+    );
+}
+
+fn told_at(hold: Mono, millis: u64) -> At {
+    At { hold, ..at(millis) }
+}
+
+#[test]
 fn a_life_in_steps() {
     let mut machine = machine();
     let first = machine.step(Event::Started, at(0));
