@@ -275,7 +275,7 @@ impl<'a> Parameters<'a> {
 
 /// Checks and encodes a value for the place where it lands in a URL; the error says what would be
 /// right there.
-fn land(before: &str, value: &str, trusted: bool) -> Result<String, &'static str> {
+pub(super) fn land(before: &str, value: &str, trusted: bool) -> Result<String, &'static str> {
     if trusted {
         return Ok(value.to_owned());
     }

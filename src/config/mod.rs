@@ -5,6 +5,9 @@
 //! how the values are used; no raw value leaves this module, and no problem holds one.
 
 mod fill;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzz;
 mod lower;
 mod merge;
 mod overrides;

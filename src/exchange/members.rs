@@ -9,7 +9,9 @@ use crate::base::Secret;
 use crate::spec::ResponseShape;
 
 /// At most this much JSON is kept.
-const MAX_BYTES: usize = 16 * 1024;
+pub(super) const MAX_BYTES: usize = 16 * 1024;
+/// A secret this long is found inside a text, too.
+const ECHO_MIN: usize = 16;
 /// Served under our own names.
 const OURS: [&str; 5] = [
     "access_token",
@@ -66,7 +68,7 @@ fn strip(members: &mut Map<String, Value>, held: &[Secret]) {
 /// Whether a value may stay; what lies inside it is stripped.
 fn passes(value: &mut Value, held: &[Secret]) -> bool {
     match value {
-        Value::String(text) => !held.iter().any(|secret| secret.expose() == text.as_str()),
+        Value::String(text) => !held.iter().any(|secret| is_echo(text, secret.expose())),
         Value::Array(items) => {
             items.retain_mut(|item| passes(item, held));
             true
@@ -77,6 +79,12 @@ fn passes(value: &mut Value, held: &[Secret]) -> bool {
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => true,
     }
+}
+
+/// A short secret may be part of many a text; a long one is there because it was sent back, as in
+/// a URL that would end up in a log line.
+fn is_echo(text: &str, secret: &str) -> bool {
+    text == secret || (secret.len() >= ECHO_MIN && text.contains(secret))
 }
 
 fn is_private(name: &str) -> bool {
@@ -152,6 +160,21 @@ mod tests {
                 "rest_instance_url": "https://r.example/", "id": 7,
                 "deep": {"keep": [{"n": null}]}, "list": ["fine"],
             })
+        );
+    }
+
+    #[test]
+    fn a_long_secret_does_not_pass_inside_a_text_either() {
+        let answer = json!({
+            "rest_url": "https://s3cret-of-sixteen.example/", "note": "about s3cret", "id": 7,
+        });
+        assert_eq!(
+            kept(
+                answer,
+                &ResponseShape::default(),
+                &["s3cret-of-sixteen", "s3cret"]
+            ),
+            json!({"note": "about s3cret", "id": 7})
         );
     }
 

@@ -9,6 +9,9 @@ mod answer;
 mod auth;
 mod endpoint;
 mod fixed;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzz;
 mod lifetime;
 mod members;
 mod outcome;

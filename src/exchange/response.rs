@@ -75,10 +75,21 @@ pub(super) fn normalise(
         );
         serde_json::Map::new()
     });
+    let scope = shape.scope.find(json).and_then(scope);
+    let scope = scope.filter(|text| {
+        let fits = text.len() <= members::MAX_BYTES;
+        if !fits {
+            tracing::warn!(
+                integration.id = %id,
+                "more than 16 KiB of scope in the vendor's answer for {id}: dropped"
+            );
+        }
+        fits
+    });
     Ok(Issued {
         access_token: Secret::new(token.as_str()),
         token_type: token_type(json, shape),
-        scope: shape.scope.find(json).and_then(scope),
+        scope,
         members,
         sent_at,
         lifetime,

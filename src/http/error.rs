@@ -100,7 +100,7 @@ fn title(code: ErrorCode) -> &'static str {
 }
 
 /// The word of RFC 6749 section 5.2 that makes an SDK raise the right error.
-fn oauth_word(code: ErrorCode) -> &'static str {
+pub(super) fn oauth_word(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::CallerUnknown
         | ErrorCode::CredentialsRejected

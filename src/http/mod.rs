@@ -9,6 +9,9 @@ mod body;
 mod connection;
 mod directory;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzz;
 mod guards;
 mod headers;
 mod health;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::answer::{self, Answer};
-use super::error::status;
+use super::error::{oauth_word, status};
 use super::query::Param;
 use super::resource::Resource;
 use crate::base::ErrorCode;
@@ -117,10 +117,14 @@ fn path_parameter(name: &str) -> Value {
     json!({"name": name, "in": "path", "required": true, "schema": schema})
 }
 
+/// What [`parse_duration`](crate::base::parse_duration) reads, as far as the numbers cannot
+/// overflow: three hundred thousand years.
+const DURATION: &str =
+    "^([0-9]{1,13}|([0-9]{1,8}d)?([0-9]{1,9}h)?([0-9]{1,11}m)?([0-9]{1,13}s)?([0-9]{1,16}ms)?)$";
+
 fn query_parameter(param: Param) -> Value {
     let schema = if param.values().is_empty() {
-        json!({"type": "string", "pattern": "^([0-9]+|([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$",
-            "minLength": 1})
+        json!({"type": "string", "pattern": DURATION, "minLength": 1})
     } else {
         json!({"type": "string", "enum": param.values()})
     };
@@ -174,7 +178,15 @@ fn responses(resource: Resource, method: &str, drop_in: bool) -> Value {
     };
     let mut responses = Map::new();
     let mut answer = |status: &str, description: &str, content: &Value| {
-        let mut response = json!({"description": description});
+        let mut response =
+            json!({"description": description, "headers": headers(resource, status)});
+        if resource == Resource::Integrations
+            && status == "200"
+            && method == "get"
+            && let Some(members) = response.as_object_mut()
+        {
+            members.insert("links".to_owned(), links());
+        }
         // An answer to HEAD has no body to describe.
         if method != "head"
             && let Some(members) = response.as_object_mut()
@@ -205,23 +217,76 @@ fn responses(resource: Resource, method: &str, drop_in: bool) -> Value {
     Value::Object(responses)
 }
 
+/// The headers an answer promises.
+fn headers(resource: Resource, status: &str) -> Value {
+    let required = |schema: &Value| json!({"required": true, "schema": schema});
+    let mut headers = Map::new();
+    let mut promise = |name: &str, header: Value| {
+        headers.insert(name.to_owned(), header);
+    };
+    promise("Cache-Control", required(&json!({"const": "no-store"})));
+    promise(
+        "X-Content-Type-Options",
+        required(&json!({"const": "nosniff"})),
+    );
+    if resource.is_token() {
+        let seconds = json!({"type": "integer", "minimum": 0});
+        match status {
+            "200" => promise(
+                "Token-Expires-In",
+                json!({"description": "Whole seconds left; absent where the token does not expire.",
+                    "schema": seconds}),
+            ),
+            "503" => promise(
+                "Retry-After",
+                required(&json!({"type": "integer", "minimum": 1})),
+            ),
+            _ => {}
+        }
+    }
+    Value::Object(headers)
+}
+
+/// What can be asked about an integration that the list names.
+fn links() -> Value {
+    let first = "$response.body#/integrations/0/name";
+    let about = [
+        (Resource::Token, "get"),
+        (Resource::Token, "post"),
+        (Resource::Refresh, "post"),
+        (Resource::Headers, "get"),
+        (Resource::Integration, "get"),
+    ];
+    let link = |(resource, method): (Resource, &str)| {
+        let id = format!("{}_{method}", id(resource));
+        let link = json!({"operationId": id, "parameters": {"integration": first}});
+        (id, link)
+    };
+    Value::Object(about.into_iter().map(link).collect())
+}
+
 fn nullable(kind: &str) -> Value {
     json!({"type": [kind, "null"]})
 }
 
 fn schemas() -> Value {
     let errors = ErrorCode::ALL.map(ErrorCode::as_str);
+    let mut words = ErrorCode::ALL.map(oauth_word).to_vec();
+    words.sort_unstable();
+    words.dedup();
     let states = State::ALL.map(State::as_str);
     let string = || json!({"type": "string"});
     let time = || json!({"type": ["string", "null"], "format": "date-time"});
     let vendor = json!({"type": "object", "properties": {"status": nullable("integer"),
-        "error": nullable("string"), "error_description": nullable("string")}});
+        "error": nullable("string"), "error_description": nullable("string")},
+        "required": ["status", "error", "error_description"], "additionalProperties": false});
     json!({
         "Token": {
             "type": "object",
             "description": "RFC 6749 section 5.1, live, with the vendor's further members.",
             "required": ["access_token", "token_type"],
-            "properties": {"access_token": string(), "token_type": string(),
+            "properties": {"access_token": {"type": "string", "pattern": "^[!-~]+$", "maxLength": 65536},
+                "token_type": {"type": "string", "minLength": 1},
                 "expires_in": {"type": "integer", "minimum": 0},
                 "expires_at": {"type": "string", "format": "date-time"}, "scope": string()},
             "additionalProperties": true,
@@ -232,6 +297,7 @@ fn schemas() -> Value {
             "properties": {"base_url": nullable("string"),
                 "headers": {"type": "object", "additionalProperties": string()},
                 "query": {"type": "object", "additionalProperties": string()}},
+            "additionalProperties": false,
         },
         "Rejected": {
             "type": "object",
@@ -248,11 +314,15 @@ fn schemas() -> Value {
                 "error": {"type": "string", "enum": errors}, "error_description": string(),
                 "retryable": {"type": "boolean"}, "hint": string(),
                 "retry_after": {"type": "integer", "minimum": 1}, "vendor": vendor},
+            "additionalProperties": false,
         },
         "OAuthError": {
             "type": "object",
             "required": ["error", "error_description"],
-            "properties": {"error": string(), "error_description": string()},
+            "properties": {"error": {"type": "string", "enum": words},
+                // RFC 6749 section 5.2 has this set of characters.
+                "error_description": {"type": "string", "pattern": "^[ !#-\\[\\]-~]*$"}},
+            "additionalProperties": false,
         },
         "Integration": integration(&states, &time()),
         "Status": {
@@ -261,29 +331,32 @@ fn schemas() -> Value {
             "properties": {
                 "integrations": {"type": "array", "items": reference("Integration")},
                 "config": {"type": "object", "required": ["loaded_at", "last_reload"],
-                    "properties": {"loaded_at": string(), "last_reload": nullable("object")}},
+                    "properties": {"loaded_at": {"type": "string", "format": "date-time"},
+                        "last_reload": nullable("object")}},
                 "version": string(),
             },
+            "additionalProperties": false,
         },
     })
 }
 
 fn integration(states: &[&str], time: &Value) -> Value {
     let string = json!({"type": "string"});
+    let count = json!({"type": ["integer", "null"], "minimum": 0});
     let properties = json!({
         "name": string, "provider": string, "grant": string,
         "state": {"type": "string", "enum": states},
-        "expires_at": time, "expires_in": nullable("integer"), "refresh_at": time,
-        "last_success_at": time, "consecutive_failures": {"type": "integer"},
+        "expires_at": time, "expires_in": count, "refresh_at": time,
+        "last_success_at": time, "consecutive_failures": {"type": "integer", "minimum": 0},
         "last_error": {"oneOf": [reference("Problem"), {"type": "null"}]},
-        "secret_in_use": nullable("integer"), "secret_expires_at": time,
+        "secret_in_use": count, "secret_expires_at": time,
         "refresh_token_expires_at": time, "store_error": nullable("string"),
-        "token_fingerprint": nullable("string"),
+        "token_fingerprint": {"type": ["string", "null"], "pattern": "^[0-9a-f]{12}$"},
     });
     let required: Vec<_> = properties
         .as_object()
         .into_iter()
         .flat_map(Map::keys)
         .collect();
-    json!({"type": "object", "required": required, "properties": properties})
+    json!({"type": "object", "required": required, "properties": properties, "additionalProperties": false})
 }

@@ -5,6 +5,9 @@
 //! Invariant: single flight is ownership, and no failure takes a valid token away.
 
 mod api;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzz;
 mod hold;
 mod machine;
 mod report;

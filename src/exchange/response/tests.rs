@@ -241,6 +241,15 @@ fn scopes() {
 }
 
 #[test]
+fn too_much_scope_costs_the_scope_only() {
+    let issued = plain(&json!({"access_token": "t", "scope": "a".repeat(20_000)})).unwrap();
+    assert_eq!(issued.scope, None);
+    assert!(issued.members.is_empty());
+    let issued = plain(&json!({"access_token": "t", "scope": "a".repeat(10_000)})).unwrap();
+    assert_eq!(issued.scope.map(|text| text.len()), Some(10_000));
+}
+
+#[test]
 fn too_many_members_cost_the_members_only() {
     let issued = plain(&json!({"access_token": "t", "x": "y".repeat(20_000)})).unwrap();
     assert!(issued.members.is_empty());
