@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, watch};
 use super::answer::Answer;
 use super::request::{self, Filled};
 use super::verdict::{self, Context};
-use super::{Outcome, TokenSource};
+use super::{Outcome, TokenSource, Trace, trace};
 use crate::base::{Clock, ErrorCode, Failure, Mono, Now, Secret};
 use crate::net;
 use crate::secrets;
@@ -64,7 +64,11 @@ impl fmt::Debug for Endpoint {
 
 impl TokenSource for Endpoint {
     fn exchange(&self) -> BoxFuture<'_, Outcome> {
-        Box::pin(self.ask())
+        Box::pin(self.ask(None))
+    }
+
+    fn examine<'a>(&'a self, trace: &'a mut Trace) -> BoxFuture<'a, Outcome> {
+        Box::pin(self.ask(Some(trace)))
     }
 
     fn secret_changes(&self) -> watch::Receiver<u64> {
@@ -131,7 +135,7 @@ impl Endpoint {
     }
 
     /// Asks with the secret that worked last; if the vendor refuses it, with each other one once.
-    async fn ask(&self) -> Outcome {
+    async fn ask(&self, mut trace: Option<&mut Trace>) -> Outcome {
         let mut budget = Budget {
             left: self.integration.refresh.timeout,
             clock: &*self.clock,
@@ -144,7 +148,7 @@ impl Endpoint {
             Err(outcome) => return outcome,
         };
         if self.secrets.is_empty() {
-            return self.attempt(&filled, None, &mut budget).await;
+            return self.attempt(&filled, None, &mut budget, trace).await;
         }
         let mut refusal: Option<Failure> = None;
         let mut unreadable: Option<String> = None;
@@ -169,7 +173,8 @@ impl Endpoint {
             }
             tried.push(secret.clone());
             filled.client_secret = Some(secret);
-            match self.attempt(&filled, Some(index), &mut budget).await {
+            let trace = trace.as_deref_mut();
+            match self.attempt(&filled, Some(index), &mut budget, trace).await {
                 Outcome::BadCredential(failure) => {
                     handle.refused();
                     refusal.get_or_insert(failure);
@@ -246,12 +251,19 @@ impl Endpoint {
         filled: &Filled,
         secret_in_use: Option<usize>,
         budget: &mut Budget<'_>,
+        trace: Option<&mut Trace>,
     ) -> Outcome {
         let id = &self.integration.id;
         let request = match request::build(&self.request, filled) {
             Ok(request) => request,
             Err(error) => return self.unavailable(&error.to_string()),
         };
+        let looked = trace.map(|trace| {
+            let held = self.held(filled, &self.memory());
+            let proxy = self.client.proxy_for(&request.url);
+            let look = trace::Look::at(&self.request, filled, &request, held, proxy);
+            (trace, look)
+        });
         // It is never closed; without a permit the request goes all the same.
         let permit = self.gate.acquire().await.ok();
         let sent_at = self.clock.now();
@@ -270,6 +282,12 @@ impl Endpoint {
             status = answer.as_ref().ok().map(|answer| answer.status),
             "the exchange for {id} ended"
         );
+        if let Some((trace, look)) = looked {
+            let shape = &self.integration.response;
+            trace
+                .attempts
+                .push(look.finish(&answer, &outcome, shape, sent_at, now, secret_in_use));
+        }
         outcome
     }
 

@@ -79,11 +79,11 @@ fn passes(value: &mut Value, held: &[Secret]) -> bool {
     }
 }
 
-fn is_private(name: &str) -> bool {
+pub(super) fn is_private(name: &str) -> bool {
     PRIVATE.contains(&plain(name).as_str())
 }
 
-fn plain(name: &str) -> String {
+pub(super) fn plain(name: &str) -> String {
     name.chars()
         .filter(|c| !matches!(c, '_' | '-'))
         .flat_map(char::to_lowercase)

@@ -2,7 +2,8 @@
 //!
 //! `request` and `auth` say what is sent, `answer`, `lifetime`, `members` and `response` what came
 //! back, `verdict` what it means: all pure. `endpoint` ties them to the network, `fixed` is the
-//! source that asks nobody, `source` makes both. Must not know when to ask again, or who waits.
+//! source that asks nobody, `source` makes both. `trace` writes an exchange down for a person, and
+//! `variation` says how it could be tried otherwise. Must not know when to ask again, or who waits.
 //! Invariant: no secret and no token appears in a failure or a log line.
 
 mod answer;
@@ -15,10 +16,14 @@ mod outcome;
 mod request;
 mod response;
 mod source;
+mod trace;
+mod variation;
 mod verdict;
 
 pub use outcome::Outcome;
 pub use source::{SourceError, Sources};
+pub use trace::{Answered, Attempt, Sent, Trace, words};
+pub use variation::{Variation, variation};
 
 use std::fmt;
 
@@ -30,6 +35,12 @@ pub trait TokenSource: Send + Sync + fmt::Debug {
     /// One exchange, bounded in time by the integration's `refresh.timeout`; called by one worker,
     /// one call at a time.
     fn exchange(&self) -> BoxFuture<'_, Outcome>;
+
+    /// As [`TokenSource::exchange`], and writes down what was sent and what came back, fit to be
+    /// shown. A source that asks nobody has nothing to write.
+    fn examine<'a>(&'a self, _trace: &'a mut Trace) -> BoxFuture<'a, Outcome> {
+        self.exchange()
+    }
 
     /// A counter that moves when a secret this source uses has a new value.
     fn secret_changes(&self) -> watch::Receiver<u64>;
