@@ -1,5 +1,6 @@
 //! `doctor` as a user runs it: the real binary against vendors that are right, wrong and away.
 
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::Output;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use crate::support::{Process, Reply, Request, Vendor, integration};
 
 const SECRET: &str = "c4nary/secret+1";
 const TOKEN: &str = "c4nary-token.1";
+const SECRET_WORD: &str = "c4naryproxy";
 const REFRESH: &str = "c4nary-refresh";
 const SECRETS: [&str; 3] = [SECRET, TOKEN, REFRESH];
 
@@ -274,8 +276,9 @@ async fn wrong_addresses() {
     assert_eq!(one["token"], Value::Null);
 }
 
-/// A peer with a certificate that this machine's authorities did not sign.
-fn tls_peer() -> std::net::SocketAddr {
+/// A peer with a certificate for localhost that this machine's authorities did not sign; as a proxy
+/// it leads everywhere to itself.
+fn tls_peer(is_proxy: bool) -> std::net::SocketAddr {
     use rustls::pki_types::pem::PemObject as _;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/net/client/testdata");
@@ -293,6 +296,12 @@ fn tls_peer() -> std::net::SocketAddr {
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
         while let Ok((mut stream, _)) = listener.accept() {
+            if is_proxy {
+                let mut head = [0; 4096];
+                let length = stream.read(&mut head).unwrap_or(0);
+                assert!(head[..length].starts_with(b"CONNECT vendor.invalid:443 "));
+                stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            }
             let mut connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
             // The client goes away in the handshake.
             let _gone = connection.complete_io(&mut stream);
@@ -303,7 +312,7 @@ fn tls_peer() -> std::net::SocketAddr {
 
 #[tokio::test]
 async fn certificates_that_do_not_hold() {
-    let port = tls_peer().port();
+    let port = tls_peer(false).port();
     let unknown = with_canary(&format!("https://localhost:{port}/t"), "");
     let seen = doctor(&unknown, &[]).await;
     assert_eq!(seen.code, 1);
@@ -312,13 +321,23 @@ async fn certificates_that_do_not_hold() {
         env!("CARGO_MANIFEST_DIR"),
         "/src/net/client/testdata/authority.pem"
     );
+    let proxy = tls_peer(true);
     let other_name = format!(
-        "{}[net]\nca_file = \"{authority}\"\n",
-        with_canary(&format!("https://other.localhost:{port}/t"), "")
+        "{}[net]\nca_file = \"{authority}\"\nproxy = \"http://user:{SECRET_WORD}@{proxy}\"\n",
+        with_canary("https://vendor.invalid/t", "")
     );
+    let seen = doctor(&other_name, &[]).await;
+    assert_eq!(seen.code, 1);
+    seen.says(&[
+        &format!("through the proxy http://{proxy}\n"),
+        "what answers is not 'vendor.invalid' by its certificate",
+        "check that it runs and lets 'vendor.invalid' through",
+    ]);
+    assert!(!seen.out.contains(SECRET_WORD), "{}", seen.out);
     let seen = doctor(&other_name, &["--format", "json"]).await.json();
-    let code = &seen["integrations"][0]["findings"][0]["code"];
-    assert!(code == "tls_other_name" || code == "dns", "{seen}");
+    let one = &seen["integrations"][0];
+    assert_eq!(one["findings"][0]["code"], "tls_other_name");
+    assert_eq!(one["proxy"], format!("http://{proxy}"));
 }
 
 #[tokio::test]
