@@ -36,7 +36,8 @@ Examples:
   token-broker doctor sfmc --config broker.toml      one
   token-broker doctor --config broker.toml --format json
 
-Where a vendor's new token ends the one before, a running broker notices and gets another.
+Where a new token ends the one before (reissue = \"replaces\"), a running broker is left with a dead
+one: afterwards, have it get another with POST /refresh/NAME.
 
 Exit codes: 0 all are fine (there may be warnings), 1 at least one is not, 2 wrong usage or
 configuration.")]
@@ -97,7 +98,7 @@ pub(super) fn run(args: &Args, env: &Env, output: &mut Output) -> Result<(), Exi
     let names = bad.join(", ");
     let bad = bad.len();
     Err(Exit::Failed(format!(
-        "{bad} of {count} integrations cannot get a token as things are: {names}"
+        "{bad} of {count} integrations failed: {names}"
     )))
 }
 

@@ -206,6 +206,18 @@ async fn a_vendor_that_does_not_decode_basic_credentials() {
 }
 
 #[tokio::test]
+async fn a_vendor_that_ends_the_token_before() {
+    let vendor = Vendor::start(|_, _| issued("")).await;
+    let more = "[integrations.crm.refresh]\nreissue = \"replaces\"";
+    let seen = doctor(&with_canary(&vendor.url(), more), &[]).await;
+    assert_eq!(seen.code, 0, "{}", seen.err);
+    seen.says(&[
+        "warning     this token ended the one before",
+        "POST /refresh/crm",
+    ]);
+}
+
+#[tokio::test]
 async fn a_smaller_scope_is_told_and_no_failure() {
     let vendor = Vendor::start(|_, _| issued(&format!(r#","scope":"read {SECRET}""#))).await;
     let config = with_canary(&vendor.url(), "scope = \"read write\"");

@@ -9,7 +9,7 @@ use super::scope::Scope;
 use crate::base::{ErrorCode, Failure, HumanDuration, Issued, Redactor, Timestamp};
 use crate::exchange::{Attempt, Outcome};
 use crate::net::Certificate;
-use crate::spec::{Grant, Integration};
+use crate::spec::{Grant, Integration, Reissue};
 
 /// A vendor's clock this far from ours is told.
 const SKEW_TOLD: u64 = 30;
@@ -107,6 +107,7 @@ fn issued_findings(one: &Examination, issued: &Issued, found: &mut Vec<Finding>)
         found.push(finding);
         found.extend(other_secret(one, issued));
         found.extend(missing_scope(one));
+        found.extend(replaced(one));
         return;
     };
     let ends = issued
@@ -141,6 +142,15 @@ fn other_secret(one: &Examination, issued: &Issued) -> Option<Finding> {
     );
     let finding = Finding::new(Level::Warning, "secret_refused", says);
     Some(finding.advise("remove secrets that the vendor does not take any more"))
+}
+
+/// A broker that runs elsewhere holds the token before.
+fn replaced(one: &Examination) -> Option<Finding> {
+    let says = "this token ended the one before, which a running broker may hold".to_owned();
+    let finding = Finding::new(Level::Warning, "replaced", says);
+    let ends = one.integration.refresh.reissue == Reissue::Replaces;
+    let id = &one.integration.id;
+    ends.then(|| finding.advise(format!("have it get another: POST /refresh/{id}")))
 }
 
 fn missing_scope(one: &Examination) -> Option<Finding> {
@@ -179,7 +189,13 @@ fn failed(one: &Examination, failure: &Failure) -> Finding {
     if let Some(hint) = failure.hint.as_ref().filter(|_| !taken) {
         finding.advice.push(hint.clone());
     }
-    if !taken {
+    // A provider's own words on a refusal are better than ours.
+    let hinted = failure.hint.is_some()
+        && matches!(
+            code,
+            "credentials_rejected" | "request_rejected" | "rate_limited"
+        );
+    if !taken && !hinted {
         finding.advice.extend(advice(code, one, last));
     }
     if let (Some(varied), false) = (&one.varied, taken) {
