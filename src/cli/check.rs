@@ -19,6 +19,7 @@ Examples:
   token-broker check --config broker.toml
   token-broker check --config broker.toml --without-secrets    where the secrets are not, as in CI
   token-broker check --config broker.toml --format json
+  token-broker doctor --config broker.toml    the next step: ask the vendors, once each
 
 Exit codes: 0 no problem (there may be warnings), 2 problems.")]
 pub(super) struct Args {

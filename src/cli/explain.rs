@@ -53,6 +53,19 @@ pub(super) fn problem(document: &Value) -> String {
     if let Some(next) = what_to_do(code.unwrap_or_default(), seconds) {
         lines.push(format!("  what to do:   {next}"));
     }
+    let asks_the_vendor = [
+        "credentials_rejected",
+        "request_rejected",
+        "temporarily_unavailable",
+    ];
+    if let (Some(name), true) = (
+        member("integration"),
+        code.is_some_and(|code| asks_the_vendor.contains(&code)),
+    ) {
+        lines.push(format!(
+            "  to see more:  token-broker doctor {name} --config PATH"
+        ));
+    }
     lines.join("\n")
 }
 

@@ -8,6 +8,7 @@ mod check;
 mod completions;
 #[cfg(feature = "sandbox")]
 mod demo;
+mod doctor;
 mod explain;
 mod healthcheck;
 mod output;
@@ -45,6 +46,7 @@ Examples:
   token-broker demo                          see it work, without any credentials
   token-broker providers                     vendors it knows, and what each needs
   token-broker check --config broker.toml    is this configuration right?
+  token-broker doctor --config broker.toml   do the vendors accept it? if not, why?
   token-broker serve --config broker.toml    run
   token-broker token NAME --format raw       a token from the running broker
 
@@ -54,6 +56,7 @@ const START: &str = "\
 Examples:
   token-broker providers                     vendors it knows, and what each needs
   token-broker check --config broker.toml    is this configuration right?
+  token-broker doctor --config broker.toml   do the vendors accept it? if not, why?
   token-broker serve --config broker.toml    run
   token-broker token NAME --format raw       a token from the running broker
 
@@ -63,6 +66,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.";
 enum Command {
     Serve(serve::Args),
     Check(check::Args),
+    Doctor(doctor::Args),
     Token(token::Args),
     Status(status::Args),
     Healthcheck(healthcheck::Args),
@@ -105,6 +109,7 @@ fn dispatch(command: Command, env: &Env, output: &mut Output) -> Result<(), Exit
     match command {
         Command::Serve(args) => serve::run(&args, env, output),
         Command::Check(args) => check::run(&args, env, output),
+        Command::Doctor(args) => doctor::run(&args, env, output),
         Command::Token(args) => token::run(&args, env, output),
         Command::Status(args) => status::run(&args, env, output),
         Command::Healthcheck(args) => healthcheck::run(&args, env, output),

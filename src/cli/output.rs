@@ -2,7 +2,7 @@
 //!
 //! Invariant: a reader that goes away ends the command quietly, it is no failure and no panic.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::process::ExitCode;
 
 /// Why a command ends early.
@@ -19,6 +19,8 @@ pub(super) enum Exit {
 pub(super) struct Output {
     out: Box<dyn Write + Send>,
     err: Box<dyn Write + Send>,
+    /// Standard error is a terminal: somebody may be watching.
+    watched: bool,
 }
 
 impl Output {
@@ -26,6 +28,7 @@ impl Output {
         Self {
             out: Box::new(io::stdout()),
             err: Box::new(io::stderr()),
+            watched: io::stderr().is_terminal(),
         }
     }
 
@@ -34,6 +37,7 @@ impl Output {
         Self {
             out: Box::new(out),
             err: Box::new(err),
+            watched: false,
         }
     }
 
@@ -54,6 +58,15 @@ impl Output {
     pub(super) fn note(&mut self, text: &str) {
         let written = writeln!(self.err, "{text}");
         drop(written);
+    }
+
+    /// What is being done, in place of what was said so before; nothing where nobody watches.
+    /// An empty text wipes it.
+    pub(super) fn progress(&mut self, text: &str) {
+        if self.watched {
+            let written = write!(self.err, "\r\x1b[K{text}").and_then(|()| self.err.flush());
+            drop(written);
+        }
     }
 
     pub(super) fn finish(&mut self, ended: Result<(), Exit>) -> ExitCode {

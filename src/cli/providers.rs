@@ -1,12 +1,12 @@
 //! `providers`: the vendors the broker knows, and what each needs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use super::output::{Exit, Output};
 use super::{Format, setup, table};
-use crate::config::{self, Env, Param, Provider};
+use crate::config::{self, Env, Options, Param, Provider};
 
 /// List the vendors the broker knows, or show what one of them needs and a configuration to begin
 /// with.
@@ -17,7 +17,8 @@ use crate::config::{self, Env, Param, Provider};
 Examples:
   token-broker providers
   token-broker providers 360learning
-  token-broker providers 360learning --format json")]
+  token-broker providers 360learning --format json
+  token-broker providers --config broker.toml          with those of your own")]
 pub(super) struct Args {
     /// The vendor, as `provider = \"...\"` names it.
     #[arg(value_name = "NAME")]
@@ -25,17 +26,19 @@ pub(super) struct Args {
     /// A folder with provider files of your own, as `[providers] path` in the configuration.
     #[arg(long, value_name = "DIR")]
     path: Option<PathBuf>,
+    /// The configuration file or directory whose `[providers] path` names that folder.
+    #[arg(long, value_name = "PATH", conflicts_with = "path")]
+    config: Option<PathBuf>,
     /// How to write the result.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
 pub(super) fn run(args: &Args, env: &Env, output: &mut Output) -> Result<(), Exit> {
+    let folder = folder(args, env)?;
     let Some(name) = &args.name else {
-        return list(args.format, output);
+        return list(args.format, folder.as_deref(), output);
     };
-    let variable = env.get("TOKEN_BROKER__PROVIDERS__PATH").map(PathBuf::from);
-    let folder = args.path.clone().or(variable);
     let provider = config::provider(name, folder.as_deref())
         .map_err(|problems| Exit::Usage(setup::say(&problems)))?;
     let starter = config::starter_config(&provider);
@@ -51,8 +54,22 @@ pub(super) fn run(args: &Args, env: &Env, output: &mut Output) -> Result<(), Exi
     })
 }
 
-fn list(format: Format, output: &mut Output) -> Result<(), Exit> {
-    let all = config::catalogue();
+/// Where the user's own provider files are: `--path`, else as the broker would find it.
+fn folder(args: &Args, env: &Env) -> Result<Option<PathBuf>, Exit> {
+    if args.path.is_some() {
+        return Ok(args.path.clone());
+    }
+    if let Some(config) = &args.config {
+        let options = Options {
+            without_secrets: true,
+        };
+        return Ok(setup::load(Some(config), env, options)?.providers_path);
+    }
+    Ok(env.get("TOKEN_BROKER__PROVIDERS__PATH").map(PathBuf::from))
+}
+
+fn list(format: Format, folder: Option<&Path>, output: &mut Output) -> Result<(), Exit> {
+    let all = config::providers(folder).map_err(|problems| Exit::Usage(setup::say(&problems)))?;
     if format == Format::Json {
         let all: Vec<Value> = all.iter().map(|one| document(one)).collect();
         return output.line(&format!("{:#}", json!({ "providers": all })));

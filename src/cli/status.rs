@@ -18,7 +18,8 @@ use crate::base::{HumanDuration, IntegrationId, Redactor};
 Examples:
   token-broker status
   token-broker status sfmc
-  token-broker status --url http://127.0.0.1:8656 --format json")]
+  token-broker status --url http://127.0.0.1:8656 --format json
+  token-broker doctor sfmc --config broker.toml    why one is not valid")]
 pub(super) struct Args {
     /// Only this one.
     #[arg(value_name = "INTEGRATION")]

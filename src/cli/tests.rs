@@ -158,6 +158,53 @@ fn check_says_what_is_configured() {
 }
 
 #[test]
+fn providers_shows_those_of_a_configuration() {
+    let (folder, path) = config_file("");
+    let own = folder.path().join("own");
+    std::fs::create_dir(&own).unwrap();
+    std::fs::write(
+        own.join("acme.toml"),
+        "name = \"Acme\"\ngrant = \"client_credentials\"\ntoken_endpoint = \"https://a.example/t\"\n",
+    )
+    .unwrap();
+    std::fs::write(
+        &path,
+        format!("[providers]\npath = \"{}\"\n", own.display()),
+    )
+    .unwrap();
+    let (code, out, err) = typed(&format!("token-broker providers --config {path}"), &[]);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains("Acme") && out.contains("360learning"), "{out}");
+    let (code, out, err) = typed(&format!("token-broker providers acme --config {path}"), &[]);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains("Acme (acme)"), "{out}");
+    let (_folder, path) = config_file("[providers]\npath = \"/nowhere\"\n");
+    let (code, _, err) = typed(&format!("token-broker providers --config {path}"), &[]);
+    assert!(code == 2 && err.contains("providers.path"), "{err}");
+}
+
+#[test]
+fn direct_headers_are_those_of_the_integrations_own_calls() {
+    let config = |api: &str| {
+        config_file(&format!(
+            "[integrations.x]\ngrant = \"static\"\ntoken = \"t0ken\"\n\
+             [integrations.x.api]\nheaders = {{ {api} }}\n"
+        ))
+    };
+    let (_folder, path) = config("Authorization = \"OAuth {access_token}\"");
+    let line = format!("token-broker token x --direct --format header --config {path}");
+    assert_eq!(typed(&line, &[]).1, "OAuth t0ken\n");
+    let (_folder, path) = config("Authorization = \"\", X-Key = \"{access_token}\"");
+    let line = format!("token-broker token x --direct --format header --config {path}");
+    let (code, out, err) = typed(&line, &[]);
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(
+        err.contains("no Authorization header") && !err.contains("t0ken"),
+        "{err}"
+    );
+}
+
+#[test]
 fn providers_lists_and_shows_what_one_needs() {
     let (code, out, _) = typed("token-broker providers", &[]);
     assert_eq!(code, 0);

@@ -9,12 +9,13 @@ use clap::ValueEnum;
 use super::broker::BrokerArgs;
 use super::output::{Exit, Output};
 use super::{explain, setup};
-use crate::base::{Clock, HumanDuration, IntegrationId, Issued, SystemClock};
+use crate::base::{Clock, HumanDuration, IntegrationId, Issued, Now, Secret, SystemClock};
 use crate::config::{Env, Options};
 use crate::exchange::{Outcome, Sources};
 use crate::net::Clients;
+use crate::refresh;
 use crate::secrets::Vault;
-use crate::snapshot::{ApiCall, Held};
+use crate::snapshot::Held;
 use crate::spec::Integration;
 
 /// The broker waits this long at most unless its configuration says more.
@@ -32,6 +33,7 @@ Examples:
   curl -H \"Authorization: $(token-broker token sfmc --format header)\" https://...
   token-broker token sfmc --min-ttl 5m             one that lives five minutes more
   token-broker token sfmc --direct --config broker.toml
+  token-broker doctor sfmc --config broker.toml    why there is none
 
 Exit codes: 0 a token was printed, 1 there is none (standard error says why), 2 wrong usage or
 configuration.")]
@@ -110,7 +112,9 @@ fn direct(args: &Args, env: &Env, output: &mut Output) -> Result<(), Exit> {
     let outcome = setup::block_on(exchange(&integration, &clock))??;
     let failure = match outcome {
         Outcome::Issued(issued) => {
-            return output.line(&shown(args.format.unwrap_or_default(), *issued, &clock));
+            let format = args.format.unwrap_or_default();
+            let shown = shown(format, *issued, &integration, clock.now(), output)?;
+            return output.line(shown.expose());
         }
         Outcome::Transient { failure, .. }
         | Outcome::BadCredential(failure)
@@ -150,11 +154,28 @@ async fn exchange(integration: &Arc<Integration>, clock: &Arc<dyn Clock>) -> Res
     Ok(source.exchange().await)
 }
 
-fn shown(format: TokenFormat, issued: Issued, clock: &Arc<dyn Clock>) -> String {
-    let held = Held::new(issued, ApiCall::default());
+/// As the broker would serve it; with the header the integration's own API calls need.
+fn shown(
+    format: TokenFormat,
+    issued: Issued,
+    integration: &Integration,
+    now: Now,
+    output: &mut Output,
+) -> Result<Secret, Exit> {
+    let (call, warnings) = refresh::render_api_call(&integration.api, &integration.grant, &issued);
+    for warning in warnings {
+        output.note(&format!("warning: {}: {warning}", integration.id));
+    }
+    let held = Held::new(issued, call);
     match format {
-        TokenFormat::Json => held.json(clock.now()).expose().to_owned(),
-        TokenFormat::Raw => held.token().expose().to_owned(),
-        TokenFormat::Header => format!("{} {}", held.token_type(), held.token().expose()),
+        TokenFormat::Json => Ok(held.json(now)),
+        TokenFormat::Raw => Ok(held.token().clone()),
+        TokenFormat::Header => held.api().authorization().cloned().ok_or_else(|| {
+            let id = &integration.id;
+            Exit::Failed(format!(
+                "error: {id}: its API calls take no Authorization header\n  what to do:   ask a \
+                 running broker for GET /headers/{id}: it has all that a call needs"
+            ))
+        }),
     }
 }

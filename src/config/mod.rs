@@ -25,11 +25,11 @@ mod tests;
 
 pub use parse::Format;
 pub use problem::{Problem, Problems};
-pub use provider::{Param, Provider, catalogue, provider};
+pub use provider::{Param, Provider, catalogue, provider, providers};
 pub use source::{Env, config_path};
 pub use starter::starter_config;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::spec::Spec;
@@ -50,6 +50,8 @@ pub struct Loaded {
     pub spec: Spec,
     /// Worth telling, none of them a reason to stop.
     pub warnings: Vec<Problem>,
+    /// `[providers] path`: the folder with the operator's own provider files.
+    pub providers_path: Option<PathBuf>,
 }
 
 /// Loads a file or a directory, and the overrides of `env`.
@@ -88,6 +90,12 @@ fn build(
     let root = merge::documents(documents, &mut report);
     let resolved = merge::resolve(root, env, &mut report);
     let spec = lower::spec(&resolved, env, options, &mut report);
+    let providers = resolved.sections.table("providers");
+    let providers_path = providers.and_then(|section| section.text("path").map(PathBuf::from));
     let (spec, warnings) = report.finish(Some(spec))?;
-    Ok(Loaded { spec, warnings })
+    Ok(Loaded {
+        spec,
+        warnings,
+        providers_path,
+    })
 }

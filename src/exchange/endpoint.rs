@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, watch};
 use super::answer::Answer;
 use super::request::{self, Filled};
 use super::verdict::{self, Context};
-use super::{Outcome, TokenSource};
+use super::{MaySend, Outcome, TokenSource, Trace, trace};
 use crate::base::{Clock, ErrorCode, Failure, Mono, Now, Secret};
 use crate::net;
 use crate::secrets;
@@ -67,16 +67,20 @@ impl fmt::Debug for Endpoint {
 impl TokenSource for Endpoint {
     fn exchange(&self) -> BoxFuture<'_, Outcome> {
         Box::pin(async {
-            let outcome = self.ask(&|| true).await;
+            let outcome = self.ask(&|| true, None).await;
             outcome.unwrap_or_else(|| self.unavailable("nothing was sent"))
         })
     }
 
-    fn exchange_if<'a>(
-        &'a self,
-        may_send: &'a (dyn Fn() -> bool + Send + Sync),
-    ) -> BoxFuture<'a, Option<Outcome>> {
-        Box::pin(self.ask(may_send))
+    fn exchange_if<'a>(&'a self, may_send: &'a MaySend<'a>) -> BoxFuture<'a, Option<Outcome>> {
+        Box::pin(self.ask(may_send, None))
+    }
+
+    fn examine<'a>(&'a self, trace: &'a mut Trace) -> BoxFuture<'a, Outcome> {
+        Box::pin(async {
+            let outcome = self.ask(&|| true, Some(trace)).await;
+            outcome.unwrap_or_else(|| self.unavailable("nothing was sent"))
+        })
     }
 
     fn secret_changes(&self) -> watch::Receiver<u64> {
@@ -143,7 +147,7 @@ impl Endpoint {
     }
 
     /// Asks with the secret that worked last; if the vendor refuses it, with each other one once.
-    async fn ask(&self, may_send: &(dyn Fn() -> bool + Send + Sync)) -> Option<Outcome> {
+    async fn ask(&self, may_send: &MaySend<'_>, mut trace: Option<&mut Trace>) -> Option<Outcome> {
         let mut budget = Budget {
             left: self.integration.refresh.timeout,
             clock: &*self.clock,
@@ -156,7 +160,9 @@ impl Endpoint {
             Err(outcome) => return Some(outcome),
         };
         if self.secrets.is_empty() {
-            return self.attempt(&filled, None, &mut budget, may_send).await;
+            return self
+                .attempt(&filled, None, &mut budget, may_send, trace)
+                .await;
         }
         let mut refusal: Option<Failure> = None;
         let mut unreadable: Option<String> = None;
@@ -181,8 +187,9 @@ impl Endpoint {
             }
             tried.push(secret.clone());
             filled.client_secret = Some(secret);
+            let trace = trace.as_deref_mut();
             match self
-                .attempt(&filled, Some(index), &mut budget, may_send)
+                .attempt(&filled, Some(index), &mut budget, may_send, trace)
                 .await
             {
                 // What was refused before is the answer.
@@ -272,13 +279,20 @@ impl Endpoint {
         filled: &Filled,
         secret_in_use: Option<usize>,
         budget: &mut Budget<'_>,
-        may_send: &(dyn Fn() -> bool + Send + Sync),
+        may_send: &MaySend<'_>,
+        trace: Option<&mut Trace>,
     ) -> Option<Outcome> {
         let id = &self.integration.id;
         let request = match request::build(&self.request, filled) {
             Ok(request) => request,
             Err(error) => return Some(self.unavailable(&error.to_string())),
         };
+        let looked = trace.map(|trace| {
+            let held = self.held(filled, &self.memory());
+            let proxy = self.client.proxy_for(&request.url);
+            let look = trace::Look::at(&self.request, filled, &request, held, proxy);
+            (trace, look)
+        });
         // It is never closed; without a permit the request goes all the same.
         let permit = self.gate.acquire().await.ok();
         if !may_send() {
@@ -300,6 +314,12 @@ impl Endpoint {
             status = answer.as_ref().ok().map(|answer| answer.status),
             "the exchange for {id} ended"
         );
+        if let Some((trace, look)) = looked {
+            let shape = &self.integration.response;
+            trace
+                .attempts
+                .push(look.finish(&answer, &outcome, shape, sent_at, now, secret_in_use));
+        }
         Some(outcome)
     }
 

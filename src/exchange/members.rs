@@ -87,11 +87,11 @@ fn is_echo(text: &str, secret: &str) -> bool {
     text == secret || (secret.len() >= ECHO_MIN && text.contains(secret))
 }
 
-fn is_private(name: &str) -> bool {
+pub(super) fn is_private(name: &str) -> bool {
     PRIVATE.contains(&plain(name).as_str())
 }
 
-fn plain(name: &str) -> String {
+pub(super) fn plain(name: &str) -> String {
     name.chars()
         .filter(|c| !matches!(c, '_' | '-'))
         .flat_map(char::to_lowercase)

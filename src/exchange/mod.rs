@@ -2,7 +2,8 @@
 //!
 //! `request` and `auth` say what is sent, `answer`, `lifetime`, `members` and `response` what came
 //! back, `verdict` what it means: all pure. `endpoint` ties them to the network, `fixed` is the
-//! source that asks nobody, `source` makes both. Must not know when to ask again, or who waits.
+//! source that asks nobody, `source` makes both. `trace` writes an exchange down for a person, and
+//! `variation` says how it could be tried otherwise. Must not know when to ask again, or who waits.
 //! Invariant: no secret and no token appears in a failure or a log line.
 
 mod answer;
@@ -18,15 +19,22 @@ mod outcome;
 mod request;
 mod response;
 mod source;
+mod trace;
+mod variation;
 mod verdict;
 
 pub use outcome::Outcome;
 pub use source::{SourceError, Sources};
+pub use trace::{Answered, Attempt, Sent, Trace, words};
+pub use variation::{Variation, variation};
 
 use std::fmt;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
+
+/// Asked when a request is about to be sent.
+pub type MaySend<'a> = dyn Fn() -> bool + Send + Sync + 'a;
 
 /// Where a worker gets its token: the seam at which tests stand in for a vendor.
 pub trait TokenSource: Send + Sync + fmt::Debug {
@@ -36,11 +44,14 @@ pub trait TokenSource: Send + Sync + fmt::Debug {
 
     /// The same, but `None` if `may_send` says no when it is this source's turn to send the first
     /// request: until then others may have been told to wait.
-    fn exchange_if<'a>(
-        &'a self,
-        _may_send: &'a (dyn Fn() -> bool + Send + Sync),
-    ) -> BoxFuture<'a, Option<Outcome>> {
+    fn exchange_if<'a>(&'a self, _may_send: &'a MaySend<'a>) -> BoxFuture<'a, Option<Outcome>> {
         Box::pin(async { Some(self.exchange().await) })
+    }
+
+    /// As [`TokenSource::exchange`], and writes down what was sent and what came back, fit to be
+    /// shown. A source that asks nobody has nothing to write.
+    fn examine<'a>(&'a self, _trace: &'a mut Trace) -> BoxFuture<'a, Outcome> {
+        self.exchange()
     }
 
     /// A counter that moves when a secret this source uses has a new value.

@@ -26,6 +26,19 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// What went wrong; `None` if nothing did.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Issued(_) => None,
+            Self::Transient { failure, .. }
+            | Self::BadCredential(failure)
+            | Self::BadRequest(failure)
+            | Self::DeadGrant(failure)
+            | Self::Expired(failure)
+            | Self::SecretUnavailable(failure) => Some(failure),
+        }
+    }
+
     /// The label `outcome` of metrics and logs.
     pub fn label(&self) -> &'static str {
         match self {

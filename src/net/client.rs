@@ -218,6 +218,24 @@ impl Client {
         })
     }
 
+    /// The proxy a request to `url` takes, without user and password.
+    pub fn proxy_for(&self, url: &Url) -> Option<String> {
+        if url.scheme() == "http" {
+            return None;
+        }
+        let settings = self.0.net.proxy.as_ref()?;
+        let mut proxy = Url::parse(settings.url.expose()).ok()?;
+        proxy.set_username("").ok()?;
+        proxy.set_password(None).ok()?;
+        let proxy = proxy.as_str().trim_end_matches('/').to_owned();
+        let matcher = hyper_util::client::proxy::matcher::Matcher::builder()
+            .all(proxy.clone())
+            .no(settings.no_proxy.clone().unwrap_or_default())
+            .build();
+        matcher.intercept(&url.as_str().parse().ok()?)?;
+        Some(proxy)
+    }
+
     #[cfg(test)]
     fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)

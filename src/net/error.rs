@@ -31,6 +31,33 @@ impl ErrorKind {
     }
 }
 
+/// What is wrong with the peer's certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Certificate {
+    Expired,
+    NotYetValid,
+    UnknownIssuer,
+    /// It is for other names.
+    OtherName,
+    Unfit,
+}
+
+impl Certificate {
+    fn trouble(error: &rustls::Error) -> Option<Self> {
+        use rustls::CertificateError as Cause;
+        let rustls::Error::InvalidCertificate(cause) = error else {
+            return None;
+        };
+        Some(match cause {
+            Cause::Expired | Cause::ExpiredContext { .. } => Self::Expired,
+            Cause::NotValidYet | Cause::NotValidYetContext { .. } => Self::NotYetValid,
+            Cause::UnknownIssuer => Self::UnknownIssuer,
+            Cause::NotValidForName | Cause::NotValidForNameContext { .. } => Self::OtherName,
+            _ => Self::Unfit,
+        })
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Error {
@@ -39,6 +66,7 @@ pub struct Error {
     pub reason: String,
     /// The connection was not there yet: nothing was sent.
     pub while_connecting: bool,
+    pub certificate: Option<Certificate>,
 }
 
 impl Error {
@@ -47,6 +75,7 @@ impl Error {
             kind,
             reason: reason.into(),
             while_connecting: matches!(kind, ErrorKind::Connect | ErrorKind::Dns | ErrorKind::Tls),
+            certificate: None,
         }
     }
 
@@ -96,7 +125,10 @@ fn known(error: &(dyn StdError + 'static)) -> Option<Error> {
         return Some(Error::new(ErrorKind::Dns, dns.to_string()));
     }
     if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-        return Some(Error::new(ErrorKind::Tls, tls.to_string()));
+        return Some(Error {
+            certificate: Certificate::trouble(tls),
+            ..Error::new(ErrorKind::Tls, tls.to_string())
+        });
     }
     if let Some(http) = error.downcast_ref::<hyper::Error>()
         && http.is_incomplete_message()

@@ -14,5 +14,5 @@ mod roots;
 mod times;
 
 pub use client::{BODY_MAX, Client, ClientError, Clients, Request, Response};
-pub use error::{Error, ErrorKind};
-pub use times::{answer_date, retry_after};
+pub use error::{Certificate, Error, ErrorKind};
+pub use times::{answer_date, retry_after, stated_date};

@@ -10,9 +10,14 @@ use crate::base::Timestamp;
 /// A peer whose clock is further from ours than this is not believed.
 const PLAUSIBLE: Duration = Duration::from_hours(24);
 
+/// The answer's own time, however far from ours: for telling a person, not for reckoning with.
+pub fn stated_date(headers: &HeaderMap) -> Option<Timestamp> {
+    http_date(text(headers, &DATE)?)
+}
+
 /// The answer's own time, if it is within a day of ours.
 pub fn answer_date(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
-    let date = http_date(text(headers, &DATE)?)?;
+    let date = stated_date(headers)?;
     (date.since(now) <= PLAUSIBLE && now.since(date) <= PLAUSIBLE).then_some(date)
 }
 

@@ -18,7 +18,7 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 /// The call, and what was left out and why; warnings hold no secrets.
-pub(super) fn render(api: &Api, grant: &Grant, issued: &Issued) -> (ApiCall, Vec<String>) {
+pub fn render(api: &Api, grant: &Grant, issued: &Issued) -> (ApiCall, Vec<String>) {
     let mut warnings = Vec::new();
     let base_url = api.base_url.as_ref().and_then(|template| {
         base_url(template, api, grant, issued)

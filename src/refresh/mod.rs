@@ -16,6 +16,7 @@ mod spacing;
 mod supervisor;
 mod worker;
 
+pub use api::render as render_api_call;
 pub use supervisor::{Deps, Supervisor};
 
 #[cfg(test)]

@@ -16,6 +16,7 @@
 
 mod canaries;
 mod client_auth;
+mod doctor;
 mod guards;
 mod isolation;
 mod lifetimes;

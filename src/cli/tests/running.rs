@@ -54,7 +54,8 @@ fn a_problem_is_explained_or_left_as_json() {
         "error: sfmc: The vendor refused the credentials: the vendor said no[2J\n  \
          vendor said:  401, invalid_client\n  \
          hint:         rotate it\n  \
-         what to do:   correct the client id or secret; a new secret is tried at once\n"
+         what to do:   correct the client id or secret; a new secret is tried at once\n  \
+         to see more:  token-broker doctor sfmc --config PATH\n"
     );
     let (url, _peer) = broker("502 Bad Gateway", PROBLEM);
     let line = format!("token-broker token sfmc --format json --url {url}");

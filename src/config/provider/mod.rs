@@ -89,6 +89,14 @@ pub fn provider(name: &str, user_dir: Option<&Path>) -> Result<Arc<Provider>, Pr
     })
 }
 
+/// All providers by name, the operator's among them; `user_dir` is `[providers] path`.
+pub fn providers(user_dir: Option<&Path>) -> Result<Vec<Arc<Provider>>, Problems> {
+    let mut report = Report::default();
+    let providers = Providers::load(user_dir, &mut report);
+    let (providers, _) = report.finish(Some(providers))?;
+    Ok(providers.0.into_values().collect())
+}
+
 /// Shipped providers and the operator's, his replacing ours.
 pub(super) struct Providers(BTreeMap<String, Arc<Provider>>);
 

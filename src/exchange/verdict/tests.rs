@@ -260,7 +260,11 @@ fn codes_and_waits() {
         assert_eq!(failure.retry_after, retry_after);
     }
     let asked = failure(&case.judge(401, "")).retry_after;
-    assert_eq!(asked, Some(Duration::from_secs(7)), "a refusal's wait heeds it too");
+    assert_eq!(
+        asked,
+        Some(Duration::from_secs(7)),
+        "a refusal's wait heeds it too"
+    );
     case.headers.clear();
     case.shape.retry_after = Path::parse("retryAfter");
     for (body, seconds) in [

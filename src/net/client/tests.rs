@@ -191,6 +191,10 @@ async fn authorities_from_a_file_are_added_or_stand_alone() {
             Err(error) => {
                 assert!(!trusted, "{error}");
                 assert_eq!(error.kind, ErrorKind::Tls, "{error}");
+                assert_eq!(
+                    error.certificate,
+                    Some(crate::net::Certificate::UnknownIssuer)
+                );
             }
         }
         running.join().unwrap();
@@ -210,6 +214,9 @@ async fn a_proxy_is_asked_with_its_credentials_but_not_for_exceptions() {
     let client = Clients::new()
         .get(&net("other.example"), SECOND, false)
         .unwrap();
+    let target = Url::parse("https://vendor.invalid/t").unwrap();
+    let shown = format!("http://{}", proxy.address);
+    assert_eq!(client.proxy_for(&target), Some(shown));
     let error = client
         .send(get("https://vendor.invalid/t"))
         .await
@@ -227,6 +234,7 @@ async fn a_proxy_is_asked_with_its_credentials_but_not_for_exceptions() {
     let client = Clients::new()
         .get(&net("vendor.invalid"), SECOND, false)
         .unwrap();
+    assert_eq!(client.proxy_for(&target), None);
     let error = client
         .send(get("https://vendor.invalid/t"))
         .await

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -72,9 +72,14 @@ impl Process {
         std::mem::take(&mut self.seen)
     }
 
+    /// A command to its end.
+    pub(crate) fn run(arguments: &[&str]) -> Output {
+        Command::new(BINARY).args(arguments).output().unwrap()
+    }
+
     /// What a command prints, to both.
     pub(crate) fn output(arguments: &[&str]) -> String {
-        let output = Command::new(BINARY).args(arguments).output().unwrap();
+        let output = Self::run(arguments);
         let printed = [output.stdout, output.stderr].concat();
         String::from_utf8(printed).unwrap()
     }
