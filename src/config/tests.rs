@@ -60,8 +60,8 @@ fn tests_request(loaded: &Loaded, index: usize) -> &TokenRequest {
 
 fn request(loaded: &Loaded, index: usize) -> &TokenRequest {
     match &loaded.spec.integrations[index].grant {
-        Grant::ClientCredentials(request) => request,
-        Grant::Static(_) => panic!("static"),
+        Grant::ClientCredentials(request) | Grant::JwtBearer(request, _) => request,
+        Grant::SignedJwt(_) | Grant::Static(_) => panic!("asks nobody"),
     }
 }
 
@@ -191,9 +191,7 @@ fn what_is_not_built_yet_is_refused_by_name() {
         "store.encryption_key = \"x\"",
         "store.allow_losing_refresh_tokens = true",
         "refresh.rate_limit = \"50/12h\"",
-        "integrations.a.grant = \"jwt_bearer\"",
         "integrations.a.grant = \"refresh_token\"",
-        "integrations.a.assertion.key = \"x\"",
         "integrations.a.client_assertion.key = \"x\"",
         "integrations.a.issuer = \"https://x.example\"",
         "integrations.a.files = []",
