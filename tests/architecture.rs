@@ -73,11 +73,16 @@ const MODULES: [(&str, &[&str]); 15] = [
 ];
 
 /// Crates that only these modules may name.
-const CRATES: [(&str, &[&str]); 10] = [
+const CRATES: [(&str, &[&str]); 15] = [
     ("zeroize", &["base"]),
     ("subtle", &["base"]),
     ("reqwest", &["net"]),
     ("rustls", &["net"]),
+    ("ring", &["exchange"]),
+    ("pkcs8", &["exchange"]),
+    ("sec1", &["exchange"]),
+    ("p256", &["exchange"]),
+    ("p384", &["exchange"]),
     ("prometheus", &["telemetry"]),
     ("tracing_subscriber", &["telemetry"]),
     ("toml", &["config"]),

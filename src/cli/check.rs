@@ -1,13 +1,14 @@
 //! `check`: is the configuration right? Asks nobody.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use super::Format;
 use super::output::{Exit, Output};
 use super::setup;
-use crate::config::{self, Env, Loaded, Options, Problem};
+use crate::config::{self, Env, Loaded, Options, Problem, Problems};
+use crate::exchange;
 use crate::spec::{Listen, Spec};
 
 /// Check a configuration without starting anything or asking any vendor.
@@ -41,7 +42,7 @@ pub(super) fn run(args: &Args, env: &Env, output: &mut Output) -> Result<(), Exi
     let options = Options {
         without_secrets: args.without_secrets,
     };
-    let loaded = config::load(&path, env, options);
+    let loaded = config::load(&path, env, options).and_then(|loaded| with_keys(loaded, &path));
     if args.format == Format::Json {
         let (document, good) = match &loaded {
             Ok(loaded) => (good_document(loaded), true),
@@ -69,6 +70,24 @@ pub(super) fn run(args: &Args, env: &Env, output: &mut Output) -> Result<(), Exi
         }
         Err(problems) => Err(Exit::Usage(setup::say(&problems))),
     }
+}
+
+/// Looks at the keys that assertions are signed with, too.
+fn with_keys(loaded: Loaded, path: &Path) -> Result<Loaded, Problems> {
+    let file = path.display().to_string();
+    let integrations = loaded.spec.integrations.iter();
+    let mut problems = integrations
+        .flat_map(|integration| exchange::validate(integration))
+        .map(|found| Problem::new(&file, &found.key, found.message));
+    match problems.next() {
+        None => {}
+        Some(first) => {
+            let more = problems.collect();
+            return Err(Problems::found(first, more, loaded.warnings.clone()));
+        }
+    }
+    drop(problems);
+    Ok(loaded)
 }
 
 fn good_document(loaded: &Loaded) -> Value {

@@ -94,7 +94,7 @@ impl Fixed {
     }
 }
 
-fn failure(code: ErrorCode, description: String, now: Now) -> Failure {
+pub(super) fn failure(code: ErrorCode, description: String, now: Now) -> Failure {
     Failure {
         code,
         description,

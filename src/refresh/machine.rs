@@ -433,10 +433,7 @@ impl Machine {
 }
 
 fn secret_expiry(grant: &Grant, in_use: Option<usize>) -> Option<Timestamp> {
-    match grant {
-        Grant::ClientCredentials(request) => request.client_secret.get(in_use?)?.expires_at,
-        Grant::Static(_) => None,
-    }
+    grant.secrets().get(in_use?)?.expires_at
 }
 
 #[cfg(test)]

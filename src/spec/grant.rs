@@ -1,5 +1,6 @@
 //! How an access token is obtained.
 
+use super::assertion::{Assertion, Bearer};
 use super::secret::{SecretCandidate, SecretSource};
 use super::template::RequestValue;
 use super::url::Endpoint;
@@ -9,6 +10,10 @@ use crate::base::Timestamp;
 pub enum Grant {
     /// RFC 6749 section 4.4.
     ClientCredentials(Box<TokenRequest>),
+    /// RFC 7523 section 2.1, with the variants of vendors.
+    JwtBearer(Box<TokenRequest>, Box<Bearer>),
+    /// A JWT of our own making is the token.
+    SignedJwt(Box<Assertion>),
     /// A token that somebody else obtained.
     Static(StaticToken),
 }
@@ -18,7 +23,50 @@ impl Grant {
     pub fn name(&self) -> &'static str {
         match self {
             Self::ClientCredentials(_) => "client_credentials",
+            Self::JwtBearer(..) => "jwt_bearer",
+            Self::SignedJwt(_) => "signed_jwt",
             Self::Static(_) => "static",
+        }
+    }
+
+    /// What is sent to a token endpoint, for grants that ask one.
+    pub fn request(&self) -> Option<&TokenRequest> {
+        match self {
+            Self::ClientCredentials(request) | Self::JwtBearer(request, _) => Some(request),
+            Self::SignedJwt(_) | Self::Static(_) => None,
+        }
+    }
+
+    /// The JWT that is signed, for grants that sign one.
+    pub fn assertion(&self) -> Option<&Assertion> {
+        match self {
+            Self::JwtBearer(_, bearer) => Some(&bearer.assertion),
+            Self::SignedJwt(assertion) => Some(assertion),
+            Self::ClientCredentials(_) | Self::Static(_) => None,
+        }
+    }
+
+    /// The list in which an issued token's `secret_in_use` counts: the client secrets, or the keys
+    /// of an assertion where there is more than one or no client secret.
+    pub fn secrets(&self) -> &[SecretCandidate] {
+        match self {
+            Self::JwtBearer(_, bearer) if self.counts_keys() => &bearer.assertion.key,
+            Self::ClientCredentials(request) | Self::JwtBearer(request, _) => {
+                &request.client_secret
+            }
+            Self::SignedJwt(assertion) => &assertion.key,
+            Self::Static(_) => &[],
+        }
+    }
+
+    /// Whether [`Grant::secrets`] are keys.
+    pub fn counts_keys(&self) -> bool {
+        match self {
+            Self::JwtBearer(request, bearer) => {
+                bearer.assertion.key.len() > 1 || request.client_secret.is_empty()
+            }
+            Self::SignedJwt(_) => true,
+            Self::ClientCredentials(_) | Self::Static(_) => false,
         }
     }
 }

@@ -250,10 +250,8 @@ fn code(attempt: &Attempt, failure: &Failure) -> &'static str {
 
 fn advice(code: &str, one: &Examination, attempt: Option<&Attempt>) -> Vec<String> {
     let proxy = attempt.and_then(|attempt| attempt.proxy.as_deref());
-    let host = match &one.integration.grant {
-        Grant::ClientCredentials(request) => request.endpoint.host(),
-        Grant::Static(_) => "",
-    };
+    let request = one.integration.grant.request();
+    let host = request.map_or("", |request| request.endpoint.host());
     let mut all = vec![match code {
         "dns" => format!(
             "check the spelling of '{host}': tenant, region and domain; where only a proxy can look \
@@ -352,7 +350,7 @@ fn padding(one: &Examination) -> Option<Finding> {
 }
 
 fn secret_dates(integration: &Integration, now: Timestamp) -> Vec<Finding> {
-    let Grant::ClientCredentials(request) = &integration.grant else {
+    let Some(request) = integration.grant.request() else {
         return Vec::new();
     };
     let dated = request.client_secret.iter().enumerate();

@@ -2,7 +2,6 @@
 
 use super::examine::Examination;
 use crate::exchange::{Outcome, words};
-use crate::spec::Grant;
 
 pub(super) struct Scope {
     pub(super) asked: Vec<String>,
@@ -13,8 +12,8 @@ pub(super) struct Scope {
 impl Scope {
     /// `None` if there is no token to have a scope.
     pub(super) fn of(one: &Examination) -> Option<Self> {
-        let (Ok(Outcome::Issued(_)), Grant::ClientCredentials(request)) =
-            (&one.result, &one.integration.grant)
+        let (Ok(Outcome::Issued(_)), Some(request)) =
+            (&one.result, one.integration.grant.request())
         else {
             return None;
         };

@@ -37,8 +37,11 @@ fn sent(spec: &TokenRequest) -> Sent {
             text("canary-assertion"),
         ],
         headers: vec![text("t1"), text("canary-header")],
+        assertion: None,
+        key: None,
+        passphrase: None,
     };
-    let request = request::build(spec, &filled).unwrap();
+    let request = request::build(spec, None, &filled).unwrap();
     let held = vec![text("pw")];
     Look::at(spec, &filled, &request, held, None).sent
 }
