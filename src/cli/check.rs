@@ -1,12 +1,13 @@
 //! `check`: is the configuration right? Asks nobody.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use super::Format;
 use super::output::{Exit, Output};
 use super::setup;
+use crate::base::{Clock as _, SystemClock, Timestamp};
 use crate::config::{self, Env, Loaded, Options, Problem};
 use crate::spec::{Listen, Spec};
 
@@ -40,7 +41,12 @@ pub(super) fn run(args: &Args, env: &Env, output: &mut Output) -> Result<(), Exi
     let options = Options {
         without_secrets: args.without_secrets,
     };
-    let loaded = config::load(&path, env, options);
+    let mut loaded = config::load(&path, env, options);
+    if let Ok(loaded) = &mut loaded {
+        let now = SystemClock.now().wall;
+        let ending = ending_secrets(&loaded.spec, &path, now);
+        loaded.warnings.extend(ending);
+    }
     if args.format == Format::Json {
         let (document, good) = match &loaded {
             Ok(loaded) => (good_document(loaded), true),
@@ -68,6 +74,34 @@ pub(super) fn run(args: &Args, env: &Env, output: &mut Output) -> Result<(), Exi
         }
         Err(problems) => Err(Exit::Usage(setup::say(&problems))),
     }
+}
+
+/// Secrets that end soon, as warnings: the configuration itself is right.
+fn ending_secrets(spec: &Spec, path: &Path, now: Timestamp) -> Vec<Problem> {
+    let mut warnings = Vec::new();
+    for one in &spec.integrations {
+        for secret in one.grant.ending_secrets(now) {
+            let key = match secret.place {
+                Some((_, 1)) => "client_secret".to_owned(),
+                Some((index, _)) => format!("client_secret.{index}"),
+                None => "token".to_owned(),
+            };
+            let at = secret.at;
+            let message = match at.since(now).as_secs() {
+                0 => format!("has expired ({at}): put a new one in"),
+                left => format!(
+                    "expires in {} days ({at}): get a new one in time",
+                    left / 86_400
+                ),
+            };
+            warnings.push(Problem {
+                file: path.display().to_string(),
+                key: format!("integrations.{}.{key}", one.id),
+                message,
+            });
+        }
+    }
+    warnings
 }
 
 fn good_document(loaded: &Loaded) -> Value {

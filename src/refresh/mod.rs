@@ -7,6 +7,7 @@
 mod api;
 mod hold;
 mod machine;
+mod reminders;
 mod report;
 mod schedule;
 mod spacing;

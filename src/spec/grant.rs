@@ -1,5 +1,7 @@
 //! How an access token is obtained.
 
+use std::time::Duration;
+
 use super::secret::{SecretCandidate, SecretSource};
 use super::template::RequestValue;
 use super::url::Endpoint;
@@ -21,6 +23,64 @@ impl Grant {
             Self::Static(_) => "static",
         }
     }
+
+    /// When the secret in use expires, as far as the operator said so. A `static` token is its own
+    /// secret; without a `secret_in_use` the only one counts.
+    pub fn secret_expiry(&self, secret_in_use: Option<usize>) -> Option<Timestamp> {
+        match (self, secret_in_use) {
+            (Self::ClientCredentials(request), Some(index)) => {
+                request.client_secret.get(index)?.expires_at
+            }
+            (Self::ClientCredentials(request), None) => match request.client_secret.as_slice() {
+                [only] => only.expires_at,
+                _ => None,
+            },
+            (Self::Static(token), _) => token.expires_at,
+        }
+    }
+
+    /// Secrets that end within [`SECRET_WARNING`] of `now`, or have ended with no other one left.
+    pub fn ending_secrets(&self, now: Timestamp) -> Vec<EndingSecret> {
+        match self {
+            Self::ClientCredentials(request) => ending(&request.client_secret, now),
+            Self::Static(token) => {
+                let ending = |at: &Timestamp| *at <= now.plus(SECRET_WARNING);
+                let found = token.expires_at.filter(ending);
+                found
+                    .map(|at| EndingSecret { place: None, at })
+                    .into_iter()
+                    .collect()
+            }
+        }
+    }
+}
+
+/// How long before a secret's end its replacement should be on the way.
+pub const SECRET_WARNING: Duration = Duration::from_hours(14 * 24);
+
+/// A secret to replace soon, or at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndingSecret {
+    /// Index and number of client secrets; `None`: a `static` token.
+    pub place: Option<(usize, usize)>,
+    pub at: Timestamp,
+}
+
+fn ending(candidates: &[SecretCandidate], now: Timestamp) -> Vec<EndingSecret> {
+    let over = |one: &SecretCandidate| one.expires_at.is_some_and(|at| at <= now);
+    let all_over = candidates.iter().all(over);
+    candidates
+        .iter()
+        .enumerate()
+        .filter(|(_, one)| all_over || !over(one))
+        .filter_map(|(index, one)| {
+            let at = one
+                .expires_at
+                .filter(|at| *at <= now.plus(SECRET_WARNING))?;
+            let place = Some((index, candidates.len()));
+            Some(EndingSecret { place, at })
+        })
+        .collect()
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,4 +139,61 @@ pub enum Method {
     Post,
     /// Only with [`RequestFormat::Query`].
     Get,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Secret;
+
+    const DAY: i64 = 86_400;
+
+    fn days(days: i64) -> Timestamp {
+        Timestamp::from_unix_seconds(days * DAY)
+    }
+
+    fn candidate(expires_at: Option<i64>) -> SecretCandidate {
+        SecretCandidate {
+            source: SecretSource::Value(Secret::new("s")),
+            not_before: None,
+            expires_at: expires_at.map(days),
+        }
+    }
+
+    fn found(expiries: &[Option<i64>], now: i64) -> Vec<usize> {
+        let candidates: Vec<_> = expiries.iter().copied().map(candidate).collect();
+        let found = ending(&candidates, days(now));
+        found
+            .iter()
+            .filter_map(|one| one.place)
+            .map(|(index, _)| index)
+            .collect()
+    }
+
+    #[test]
+    fn fourteen_days_ahead_and_afterwards_unless_another_takes_over() {
+        assert_eq!(found(&[Some(100)], 85), [0; 0]);
+        assert_eq!(found(&[Some(100)], 86), [0]);
+        assert_eq!(found(&[Some(100)], 101), [0]);
+        assert_eq!(found(&[Some(100), Some(200)], 90), [0]);
+        assert_eq!(found(&[Some(100), Some(200)], 101), [0; 0]);
+        assert_eq!(found(&[Some(100), None], 101), [0; 0]);
+        assert_eq!(found(&[Some(100), Some(95)], 90), [0, 1]);
+        assert_eq!(found(&[None], 90), [0; 0]);
+    }
+
+    #[test]
+    fn a_static_token_is_its_own_secret() {
+        let grant = Grant::Static(StaticToken {
+            token: SecretSource::Value(Secret::new("t")),
+            expires_at: Some(days(3650)),
+        });
+        assert_eq!(grant.secret_expiry(None), Some(days(3650)));
+        assert!(grant.ending_secrets(days(3635)).is_empty());
+        let ending = EndingSecret {
+            place: None,
+            at: days(3650),
+        };
+        assert_eq!(grant.ending_secrets(days(3640)), [ending]);
+    }
 }

@@ -16,11 +16,14 @@
 
 mod canaries;
 mod client_auth;
+mod conformance;
 mod guards;
 mod isolation;
 mod lifetimes;
 mod manners;
 mod real;
+#[cfg(feature = "sandbox")]
+mod rotation;
 mod secrets;
 mod support;
 mod trouble;
