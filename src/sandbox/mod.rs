@@ -5,6 +5,7 @@
 //! that a real vendor gave out belongs into this module.
 
 mod adobe_campaign;
+mod adobe_jwt;
 mod constant_contact_v2;
 mod control;
 mod fault;

@@ -9,7 +9,8 @@ use serde_json::Value;
 use super::reply::Reply;
 use super::secrets::Secrets;
 use super::{
-    adobe_campaign, constant_contact_v2, learning_360, mautic, salesforce_marketing_cloud,
+    adobe_campaign, adobe_jwt, constant_contact_v2, learning_360, mautic,
+    salesforce_marketing_cloud,
 };
 
 /// Sorted by name.
@@ -17,6 +18,7 @@ pub const VENDORS: &[Vendor] = &[
     learning_360::VENDOR,
     mautic::ACQUIA,
     adobe_campaign::VENDOR,
+    adobe_jwt::VENDOR,
     constant_contact_v2::VENDOR,
     mautic::MAUTIC,
     salesforce_marketing_cloud::VENDOR,

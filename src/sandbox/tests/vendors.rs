@@ -470,3 +470,86 @@ async fn secrets_are_staged_activated_and_expired_as_each_vendor_does() {
     change("mautic", "expire").await;
     assert!(!secret_works("mautic", vendor("mautic").client_secret).await);
 }
+
+/// A JWT signed with the private half of the key pair.
+fn adobe_jwt(claims: &Value) -> String {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+    let pem = include_str!("../../../tests/conformance/adobe-jwt.key");
+    let der: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    let key = ring::signature::RsaKeyPair::from_pkcs8(&STANDARD.decode(der).unwrap()).unwrap();
+    let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256"}"#);
+    let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
+    let mut signature = vec![0; key.public().modulus_len()];
+    let random = ring::rand::SystemRandom::new();
+    let padding = &ring::signature::RSA_PKCS1_SHA256;
+    key.sign(padding, &random, signed.as_bytes(), &mut signature)
+        .unwrap();
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+#[tokio::test]
+async fn adobe_exchanges_a_signed_jwt_for_a_token_of_milliseconds() {
+    use crate::base::{Clock as _, SystemClock};
+    let sandbox = start().await;
+    let vendor = vendor("adobe-jwt");
+    let scope = "https://ims-na1.adobelogin.com/s/ent_campaign_sdk";
+    let now = SystemClock.now().wall.unix_seconds();
+    let claims = |changes: &Value| {
+        let mut claims = json!({
+            "exp": now + 300, "iss": "0123456789ABCDEF01234567@AdobeOrg",
+            "sub": "89ABCDEF0123456789ABCDEF@techacct.adobe.com",
+            "aud": format!("https://ims-na1.adobelogin.com/c/{}", vendor.client_id), scope: true,
+        });
+        for (name, value) in changes.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        claims
+    };
+    let exchange = async |token: &str| {
+        let body = format!(
+            "client_id={}&client_secret={}&jwt_token={token}",
+            vendor.client_id, vendor.client_secret
+        );
+        let answer = sandbox
+            .send("POST", "/adobe-jwt/ims/exchange/jwt", &[FORM], &body)
+            .await;
+        (answer.status, answer.json())
+    };
+    let (status, body) = exchange(&adobe_jwt(&claims(&json!({})))).await;
+    assert_eq!(
+        (status, &body["expires_in"]),
+        (200, &json!(24_000)),
+        "{body}"
+    );
+    let token = body["access_token"].as_str().unwrap();
+    assert_eq!(sandbox.call("adobe-jwt", token).await.status, 200);
+    for (changes, error) in [
+        (json!({"exp": now - 1}), "invalid_token"),
+        (json!({"exp": "soon"}), "invalid_token"),
+        (json!({"jti": "text"}), "invalid_token"),
+        (json!({"iss": "other@AdobeOrg"}), "invalid_token"),
+        (
+            json!({"aud": "https://ims-na1.adobelogin.com/c/other"}),
+            "invalid_client",
+        ),
+        (
+            json!({"https://ims-na1.adobelogin.com/s/other": true}),
+            "invalid_scope",
+        ),
+    ] {
+        let (status, body) = exchange(&adobe_jwt(&claims(&changes))).await;
+        assert_eq!((status, &body["error"]), (400, &json!(error)), "{changes}");
+    }
+    let good = adobe_jwt(&claims(&json!({})));
+    let (signed, _) = good.rsplit_once('.').unwrap();
+    let (status, body) = exchange(&format!("{signed}.AAAA")).await;
+    assert_eq!((status, &body["error"]), (400, &json!("invalid_token")));
+    assert!(
+        body["error_description"]
+            .as_str()
+            .unwrap()
+            .contains("Could not match")
+    );
+    assert_eq!(exchange("nonsense").await.0, 400);
+}

@@ -5,6 +5,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use serde_json::Value;
 use token_broker::base::{Clock, Failure, Timestamp, TokioClock};
 use token_broker::config::{Env, Format, Loaded, Options, Problems, load_text};
@@ -13,8 +16,12 @@ use token_broker::net::Clients;
 use token_broker::secrets::Vault;
 use token_broker::spec::{Endpoint, Grant, Integration, Template};
 
-use super::fixture::{Answer, Expected, Fixture};
+use super::fixture::{Answer, Assertion, Expected, Fixture};
 use crate::support::{Reply, Request, Vendor};
+
+const START: i64 = 1_800_000_000;
+/// The key pair of `tests/conformance/adobe-jwt.key`, which protects nothing.
+const PUBLIC_KEY: &[u8] = include_bytes!("../../../src/sandbox/adobe_jwt.der");
 
 /// A vendor that says what it is told to, and what is needed to ask it.
 pub(super) struct Bench {
@@ -83,7 +90,7 @@ impl Bench {
             Reply::json(status, &body)
         })
         .await;
-        let start = Timestamp::from_unix_seconds(1_800_000_000);
+        let start = Timestamp::from_unix_seconds(START);
         let clock: Arc<dyn Clock> = Arc::new(TokioClock::starting_at(start));
         let vault = Vault::new(Arc::clone(&clock));
         let sources = Sources::new(Clients::new(), vault, clock);
@@ -164,7 +171,8 @@ impl Bench {
 
     /// The same integration, its endpoint's host replaced by ours.
     fn at_our_vendor(&self, mut one: Integration) -> Result<Integration, String> {
-        let Grant::ClientCredentials(request) = &mut one.grant else {
+        let (Grant::ClientCredentials(request) | Grant::JwtBearer(request, _)) = &mut one.grant
+        else {
             return Err("another grant".to_owned());
         };
         let (_, path) = super::split(request.endpoint.url().as_str());
@@ -179,7 +187,7 @@ impl Bench {
         one: Integration,
         success: &Answer,
     ) -> Result<(), String> {
-        let Grant::ClientCredentials(request) = &one.grant else {
+        let (Grant::ClientCredentials(request) | Grant::JwtBearer(request, _)) = &one.grant else {
             return Err("another grant".to_owned());
         };
         same(
@@ -209,7 +217,7 @@ pub(super) fn same_request(expected: &Expected, seen: &Request) -> Result<(), St
     same("content-type", kind, seen.header("content-type"))?;
     same("authorization", None, seen.header("authorization"))?;
     same("accept", Some("application/json"), seen.header("accept"))?;
-    let body: BTreeMap<String, String> = if expected.content_type == "application/json" {
+    let mut body: BTreeMap<String, String> = if expected.content_type == "application/json" {
         let members: Value =
             serde_json::from_str(seen.text()).map_err(|error| error.to_string())?;
         let text = |value: &Value| value.as_str().map_or(value.to_string(), str::to_owned);
@@ -223,7 +231,41 @@ pub(super) fn same_request(expected: &Expected, seen: &Request) -> Result<(), St
             .into_owned()
             .collect()
     };
+    if let Some(assertion) = &expected.assertion {
+        let token = body.remove(&assertion.parameter).ok_or("no assertion")?;
+        same_assertion(assertion, &token)?;
+    }
     same("body", &expected.body, &body)
+}
+
+/// Verified by a library that did not sign it, against the public half of the fixture's key.
+fn same_assertion(expected: &Assertion, token: &str) -> Result<(), String> {
+    let (signed, signature) = token.rsplit_once('.').ok_or("no JWT")?;
+    let (header, claims) = signed.split_once('.').ok_or("no JWT")?;
+    let bytes = |part: &str| {
+        URL_SAFE_NO_PAD
+            .decode(part)
+            .map_err(|error| error.to_string())
+    };
+    let json = |part: &str| -> Result<Value, String> {
+        serde_json::from_slice(&bytes(part)?).map_err(|error| error.to_string())
+    };
+    let algorithm = json(header)?["alg"].as_str().map(str::to_owned);
+    same("alg", Some(expected.algorithm.clone()), algorithm)?;
+    let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, PUBLIC_KEY);
+    let verified = key.verify(signed.as_bytes(), &bytes(signature)?);
+    same("signature", true, verified.is_ok())?;
+    let mut claims = json(claims)?;
+    let exp = claims
+        .as_object_mut()
+        .and_then(|claims| claims.remove("exp"));
+    let left = exp.and_then(|exp| exp.as_i64()).map(|exp| exp - START);
+    same(
+        "exp",
+        true,
+        left.is_some_and(|left| (1..=300).contains(&left)),
+    )?;
+    same("claims", &expected.claims, &claims)
 }
 
 fn contains(what: &str, wanted: Option<&str>, found: Option<&str>) -> Result<(), String> {
@@ -250,6 +292,7 @@ fn judged(answer: &Answer, outcome: &Outcome) -> Result<(), String> {
     same("outcome", answer.outcome.as_str(), outcome.label())?;
     if let Outcome::Issued(issued) = outcome {
         let lifetime = answer.lifetime.map(Duration::from_secs);
+        let lifetime = lifetime.or(answer.lifetime_ms.map(Duration::from_millis));
         return same("lifetime", lifetime, issued.lifetime);
     }
     let failure = failure(outcome).ok_or("no failure")?;

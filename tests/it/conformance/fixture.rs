@@ -41,8 +41,19 @@ pub(super) struct Expected {
     pub(super) content_type: String,
     /// Every member of the body, and no other.
     pub(super) body: BTreeMap<String, String>,
+    /// The JWT among the members of the body, if one is signed.
+    pub(super) assertion: Option<Assertion>,
     /// Where calls go, if it depends on what was configured.
     pub(super) base_url: Option<String>,
+}
+
+/// A signed JWT: every claim but `exp`, which lies within five minutes.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Assertion {
+    pub(super) parameter: String,
+    pub(super) algorithm: String,
+    pub(super) claims: serde_json::Value,
 }
 
 #[derive(Debug, Deserialize)]
@@ -55,6 +66,8 @@ pub(super) struct Answer {
     pub(super) outcome: String,
     /// Seconds.
     pub(super) lifetime: Option<u64>,
+    /// The same where the vendor counts milliseconds.
+    pub(super) lifetime_ms: Option<u64>,
     pub(super) retry_after: Option<u64>,
     pub(super) error: Option<String>,
     /// Part of the vendor's own words as they are shown.
