@@ -8,8 +8,9 @@ use super::Format;
 use super::output::{Exit, Output};
 use super::setup;
 use crate::base::{Clock as _, SystemClock, Timestamp};
-use crate::config::{self, Env, Loaded, Options, Problem};
-use crate::spec::{Listen, Spec};
+use crate::config::{self, Env, Loaded, Options, Problem, Problems};
+use crate::exchange;
+use crate::spec::{Listen, SecretKind, Spec};
 
 /// Check a configuration without starting anything or asking any vendor.
 ///
@@ -41,7 +42,7 @@ pub(super) fn run(args: &Args, env: &Env, output: &mut Output) -> Result<(), Exi
     let options = Options {
         without_secrets: args.without_secrets,
     };
-    let mut loaded = config::load(&path, env, options);
+    let mut loaded = config::load(&path, env, options).and_then(|loaded| with_keys(loaded, &path));
     if let Ok(loaded) = &mut loaded {
         let now = SystemClock.now().wall;
         let ending = ending_secrets(&loaded.spec, &path, now);
@@ -81,10 +82,14 @@ fn ending_secrets(spec: &Spec, path: &Path, now: Timestamp) -> Vec<Problem> {
     let mut warnings = Vec::new();
     for one in &spec.integrations {
         for secret in one.grant.ending_secrets(now) {
-            let key = match secret.place {
-                Some((_, 1)) => "client_secret".to_owned(),
-                Some((index, _)) => format!("client_secret.{index}"),
-                None => "token".to_owned(),
+            let kind = match secret.kind {
+                SecretKind::ClientSecret => "client_secret",
+                SecretKind::Key => "assertion.key",
+                SecretKind::Token => "token",
+            };
+            let key = match secret.of {
+                1 => kind.to_owned(),
+                _ => format!("{kind}.{}", secret.index),
             };
             let at = secret.at;
             let message = match at.since(now).as_secs() {
@@ -102,6 +107,24 @@ fn ending_secrets(spec: &Spec, path: &Path, now: Timestamp) -> Vec<Problem> {
         }
     }
     warnings
+}
+
+/// Looks at the keys that assertions are signed with, too.
+fn with_keys(loaded: Loaded, path: &Path) -> Result<Loaded, Problems> {
+    let file = path.display().to_string();
+    let integrations = loaded.spec.integrations.iter();
+    let mut problems = integrations
+        .flat_map(|integration| exchange::validate(integration))
+        .map(|found| Problem::new(&file, &found.key, found.message));
+    match problems.next() {
+        None => {}
+        Some(first) => {
+            let more = problems.collect();
+            return Err(Problems::found(first, more, loaded.warnings.clone()));
+        }
+    }
+    drop(problems);
+    Ok(loaded)
 }
 
 fn good_document(loaded: &Loaded) -> Value {

@@ -264,3 +264,57 @@ fn check_warns_of_secrets_that_end_soon() {
     let document: serde_json::Value = serde_json::from_str(&typed(&line, &[]).1).unwrap();
     assert_eq!(document["warnings"].as_array().unwrap().len(), 2);
 }
+
+#[test]
+fn check_looks_at_the_keys_of_assertions() {
+    let data = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/src/exchange/assertion/testdata"
+    );
+    let text = |keys: &str, more: &str| {
+        format!(
+            "[integrations.x]\ngrant = \"signed_jwt\"\n[integrations.x.assertion]\nkey = {keys}\n{more}"
+        )
+    };
+    let file = |name: &str| format!("{{ file = \"{data}/{name}\" }}");
+    let locked = "passphrase = { env = \"PASSPHRASE\" }\n";
+    for (keys, more, place, words) in [
+        (file("rsa1024.pem"), "", "assertion.key:", "2048 bits"),
+        (file("p256.pem"), "", "assertion.key:", "does not fit"),
+        (
+            format!("[{}, {}]", file("rsa.pem"), file("p521.pem")),
+            "",
+            "assertion.key.1:",
+            "curve",
+        ),
+        (
+            file("rsa.locked.pem"),
+            "",
+            "assertion.key:",
+            "set the passphrase",
+        ),
+        (
+            file("rsa.locked.pem"),
+            locked,
+            "assertion.passphrase:",
+            "passphrase is wrong",
+        ),
+    ] {
+        let (_folder, path) = config_file(&text(&keys, more));
+        let line = format!("token-broker check --config {path}");
+        let (code, _, err) = typed(&line, &[("PASSPHRASE", "canary-1")]);
+        assert_eq!(code, 2, "{words}");
+        assert!(err.contains(place) && err.contains(words), "{err}");
+        assert!(!err.contains("canary") && !err.contains("BEGIN"), "{err}");
+    }
+    for (keys, more) in [
+        (file("rsa.pem"), ""),
+        (file("not-there-yet.pem"), ""),
+        (file("rsa.locked.pem"), locked),
+        ("{ env = \"KEY\" }".to_owned(), ""),
+    ] {
+        let (_folder, path) = config_file(&text(&keys, more));
+        let line = format!("token-broker check --without-secrets --config {path}");
+        assert_eq!(typed(&line, &[]).0, 0, "{keys}");
+    }
+}

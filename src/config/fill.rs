@@ -9,7 +9,7 @@ use super::lower::secret::{Secrets, one_secret};
 use super::merge::Definition;
 use super::problem::Report;
 use super::tree::{Node, Raw};
-use crate::spec::{Endpoint, Piece, RequestValue, SecretSource, Template};
+use crate::spec::{Endpoint, Part, Phrase, Piece, RequestValue, SecretSource, Template};
 
 /// What RFC 3986 leaves alone.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -204,6 +204,51 @@ impl<'a> Parameters<'a> {
                 .transpose()
                 .map(|found| found.map(|(text, _)| text))
         })
+    }
+
+    /// Text of an assertion, whoever wrote it: `{now}`, `{uuid}` and `{client_id}` are holes, and in
+    /// a provider file its parameters.
+    pub(super) fn phrase(
+        &mut self,
+        node: &Node,
+        text: &str,
+        path: &str,
+        report: &mut Report,
+    ) -> Result<Phrase, Gap> {
+        let template = Template::parse_claim(text)
+            .map_err(|error| self.problem(node, path, &error.to_string(), report))?;
+        let mut parts = Vec::with_capacity(template.pieces().len());
+        for piece in template.pieces() {
+            parts.push(match piece {
+                Piece::Text(text) => Part::Text(text.clone()),
+                Piece::Member(name) => match Part::parse(name) {
+                    Some(part) => part,
+                    None => Part::Text(self.claim_hole(node, name, path, report)?),
+                },
+            });
+        }
+        Ok(Phrase(parts))
+    }
+
+    fn claim_hole(
+        &mut self,
+        node: &Node,
+        name: &str,
+        path: &str,
+        report: &mut Report,
+    ) -> Result<String, Gap> {
+        let ours = node.is_providers() || name == "client_id";
+        match ours.then(|| self.lookup(name, report)).flatten() {
+            Some(found) => found.map(|(text, _)| text),
+            None if name == "client_id" => {
+                Err(self.problem(node, path, "needs a client_id, and there is none", report))
+            }
+            None => {
+                let message = "has a hole that is not {client_id}, {now}, {now+300}, {uuid} or a \
+                               parameter of the provider file it is in (a brace is written twice)";
+                Err(self.problem(node, path, message, report))
+            }
+        }
     }
 
     /// A URL. With `members`, holes that are no parameters stay.

@@ -19,7 +19,8 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub(super) fn new(file: &str, key: &str, message: impl Into<String>) -> Self {
+    /// `message` goes on from the key: "must be ..."; it never holds a value.
+    pub fn new(file: &str, key: &str, message: impl Into<String>) -> Self {
         Self {
             file: tame(file),
             key: tame(key),
@@ -50,6 +51,13 @@ pub struct Problems {
 }
 
 impl Problems {
+    /// The first problem and more; what was loaded until then may have had warnings.
+    pub fn found(first: Problem, more: Vec<Problem>, warnings: Vec<Problem>) -> Self {
+        let mut list = vec![first];
+        list.extend(more);
+        Self { list, warnings }
+    }
+
     pub fn list(&self) -> &[Problem] {
         &self.list
     }

@@ -4,8 +4,8 @@
 //! the test that a typo in any key is refused. What a value means is `lower`'s business.
 
 use Kind::{
-    Bool, Choice, Duration, Integer, Later, List, Map, Number, Scalars, Secret, Secrets, Text,
-    TextOrList, Time,
+    Bool, Choice, Duration, Free, Integer, Later, List, Map, Number, Scalars, Secret, Secrets,
+    Text, TextOrList, Time,
 };
 
 /// What belongs at a key.
@@ -31,6 +31,8 @@ pub(super) enum Kind {
     Map,
     /// Names of the operator's choosing, each with a string, whole number or boolean.
     Scalars,
+    /// Names of the operator's choosing, each with any JSON value but null.
+    Free,
     Table(&'static [Key]),
     /// In a provider file only: request parameters (strings) and definitions (tables).
     Params,
@@ -144,6 +146,27 @@ const API: &[Key] = &[
     key("hosts", List),
 ];
 
+const ASSERTION: &[Key] = &[
+    key("key", Secrets),
+    key("passphrase", Secret),
+    key("algorithm", Text),
+    key("kid", Text),
+    key("issuer", Text),
+    key("subject", Text),
+    key("audience", TextOrList),
+    key("lifetime", Duration),
+    key("issued_at", Bool),
+    key("backdate", Duration),
+    key("jti", Choice(&["uuid", "integer", "none"])),
+    key("claims", Free),
+    key("headers", Free),
+    key("parameter", Text),
+    key("grant_type", Text),
+];
+
+/// Without the keys of `ASSERTION` that hold secrets, which are the operator's alone.
+const ASSERTION_OF_PROVIDERS: &[Key] = ASSERTION.split_at(2).1;
+
 pub(super) const INTEGRATION: &[Key] = &[
     key("inherit", Text),
     key("provider", Text),
@@ -168,6 +191,7 @@ pub(super) const INTEGRATION: &[Key] = &[
     key("api", Kind::Table(API)),
     key("refresh", Kind::Table(REFRESH)),
     key("net", Kind::Table(NET)),
+    key("assertion", Kind::Table(ASSERTION)),
     key("issuer", Later),
     key("client_assertion", Later),
     key("client_assertion_file", Later),
@@ -182,7 +206,6 @@ pub(super) const INTEGRATION: &[Key] = &[
     key("authorization_endpoint", Later),
     key("device_authorization_endpoint", Later),
     key("redirect_uri", Later),
-    key("assertion", Later),
     key("subject_token", Later),
     key("subject_token_type", Later),
     key("requested_token_type", Later),
@@ -256,7 +279,13 @@ pub(super) fn provider_file() -> Vec<Key> {
         .iter()
         .filter(|key| !NOT_IN_PROVIDERS.contains(&key.name))
         .chain(PROVIDER_OWN)
-        .copied()
+        .map(|key| match key.name {
+            "assertion" => Key {
+                kind: Kind::Table(ASSERTION_OF_PROVIDERS),
+                ..*key
+            },
+            _ => *key,
+        })
         .collect()
 }
 
@@ -270,6 +299,8 @@ pub(super) fn merges(name: &str) -> bool {
             | "response"
             | "success"
             | "api"
+            | "assertion"
+            | "claims"
             | "query"
             | "refresh"
             | "backoff"

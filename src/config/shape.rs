@@ -10,6 +10,9 @@ use super::schema::{Key, Kind, PARAM};
 use super::tree::{Node, Origin, Raw, Table};
 use crate::base::{Timestamp, parse_duration};
 
+/// Tables and lists in one another where values are free.
+const MAX_DEPTH: usize = 16;
+
 pub(super) const NOT_BUILT: &str = "is not built yet in this version: remove it";
 
 /// Checks a table; `parameters` are the further names a provider adds.
@@ -66,6 +69,7 @@ fn check_value(node: &mut Node, kind: Kind, at: &str, report: &mut Report) {
     match (kind, &mut node.raw) {
         (Kind::Table(keys), Raw::Table(table)) => return check(table, keys, &[], at, report),
         (Kind::Map, Raw::Table(table)) => return check_all(table, Kind::Text, at, report),
+        (Kind::Free, Raw::Table(table)) => return check_free(table, at, MAX_DEPTH, report),
         (Kind::Params, Raw::Table(table)) => {
             for (name, node) in &mut table.0 {
                 let kind = match &node.raw {
@@ -88,6 +92,33 @@ fn check_value(node: &mut Node, kind: Kind, at: &str, report: &mut Report) {
         report.problem(node.file(), node.key(at), wanted);
         node.raw = Raw::Bad;
     }
+}
+
+/// Any JSON value but null, with numbers that JSON can write.
+fn check_free(table: &mut Table, at: &str, depth: usize, report: &mut Report) {
+    for (name, node) in &mut table.0 {
+        check_free_value(node, &join(at, name), depth, report);
+    }
+}
+
+fn check_free_value(node: &mut Node, at: &str, depth: usize, report: &mut Report) {
+    let below = depth.checked_sub(1);
+    let message = match (&mut node.raw, below) {
+        (Raw::Text(_) | Raw::Bool(_) | Raw::Int(_) | Raw::Bad, _) => return,
+        (Raw::Float(number), _) if number.is_finite() => return,
+        (Raw::Float(_), _) => "must be a number that JSON can write",
+        (Raw::Null, _) => "has no value: give it one or remove the key",
+        (Raw::Table(_) | Raw::List(_), None) => "is nested too deeply",
+        (Raw::Table(table), Some(below)) => return check_free(table, at, below, report),
+        (Raw::List(items), Some(below)) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                check_free_value(item, &format!("{at}.{index}"), below, report);
+            }
+            return;
+        }
+    };
+    report.problem(node.file(), node.key(at), message);
+    node.raw = Raw::Bad;
 }
 
 fn check_all(table: &mut Table, kind: Kind, at: &str, report: &mut Report) {
@@ -154,6 +185,7 @@ fn wrong(kind: Kind, raw: &Raw) -> Option<String> {
             }
             _ => "must be a table of strings, whole numbers or true and false".to_owned(),
         },
+        Kind::Free => "must be a table of names and values".to_owned(),
         Kind::Map => "must be a table of names and strings".to_owned(),
         Kind::Table(_) | Kind::Params => "must be a table".to_owned(),
         Kind::Rules(_) => "must be a list of tables".to_owned(),

@@ -6,8 +6,8 @@ use super::schema::{INTEGRATION, Key, Kind, SECTIONS};
 use super::*;
 use crate::base::Secret;
 use crate::spec::{
-    BasicEncoding, ClientAuth, Grant, Listen, RequestFormat, RequestValue, SecretSource,
-    TokenRequest,
+    Assertion, BasicEncoding, Bearer, Claim, ClientAuth, Grant, Listen, Part, Phrase,
+    RequestFormat, RequestValue, SecretSource, TokenRequest,
 };
 
 const BILLING: &str = r#"
@@ -60,8 +60,8 @@ fn tests_request(loaded: &Loaded, index: usize) -> &TokenRequest {
 
 fn request(loaded: &Loaded, index: usize) -> &TokenRequest {
     match &loaded.spec.integrations[index].grant {
-        Grant::ClientCredentials(request) => request,
-        Grant::Static(_) => panic!("static"),
+        Grant::ClientCredentials(request) | Grant::JwtBearer(request, _) => request,
+        Grant::SignedJwt(_) | Grant::Static(_) => panic!("asks nobody"),
     }
 }
 
@@ -191,9 +191,7 @@ fn what_is_not_built_yet_is_refused_by_name() {
         "store.encryption_key = \"x\"",
         "store.allow_losing_refresh_tokens = true",
         "refresh.rate_limit = \"50/12h\"",
-        "integrations.a.grant = \"jwt_bearer\"",
         "integrations.a.grant = \"refresh_token\"",
-        "integrations.a.assertion.key = \"x\"",
         "integrations.a.client_assertion.key = \"x\"",
         "integrations.a.issuer = \"https://x.example\"",
         "integrations.a.files = []",
@@ -1068,4 +1066,121 @@ fn thousands_of_integrations() {
         &spec.integrations[1].response,
         &spec.integrations[2000].response
     ));
+}
+
+#[test]
+fn an_assertion_is_read_with_its_claims() {
+    let text = |more: &str| {
+        format!(
+            "[integrations.a]\ngrant = \"jwt_bearer\"\ntoken_endpoint = \"https://a.example/t\"\n\
+             [integrations.a.assertion]\nkey = {{ file = \"/k\" }}\n{more}\n"
+        )
+    };
+    let plain = loaded(&text("issuer = \"me\"\naudience = [\"a\", \"b\"]"));
+    assert!(plain.warnings.is_empty(), "{:?}", plain.warnings);
+    let Grant::JwtBearer(request, bearer) = &plain.spec.integrations[0].grant else {
+        panic!("another grant")
+    };
+    assert_eq!(request.auth, ClientAuth::None);
+    assert_eq!(
+        (bearer.parameter.as_str(), bearer.grant_type.as_deref()),
+        (Bearer::PARAMETER, Some(Bearer::GRANT_TYPE))
+    );
+    assert_eq!(bearer.assertion.lifetime, Assertion::LIFETIME);
+    assert_eq!(bearer.assertion.audience.len(), 2);
+    assert_eq!(loaded(&text("")).warnings.len(), 2, "issuer and audience");
+    for (more, key, words) in [
+        (
+            "algorithm = \"ES512\"",
+            "algorithm",
+            "ES512 is not supported",
+        ),
+        ("algorithm = \"RS257\"", "algorithm", "is not an algorithm"),
+        (
+            "lifetime = \"20s\"",
+            "lifetime",
+            "longer than the back-dating",
+        ),
+        ("jti = \"random\"", "jti", "must be"),
+        ("claims = { a = \"{tenant}\" }", "claims.a", "hole"),
+        (
+            "claims = { a = \"{client_id}\" }",
+            "claims.a",
+            "needs a client_id",
+        ),
+        (
+            "claims = { a = inf }",
+            "claims.a",
+            "a number that JSON can write",
+        ),
+        (
+            "headers = { alg = \"none\" }",
+            "headers.alg",
+            "cannot be set",
+        ),
+        ("parameter = \"scope\"", "parameter", "another parameter"),
+    ] {
+        refuses(
+            &text(more),
+            &format!("integrations.a.assertion.{key}"),
+            words,
+        );
+    }
+    refuses(
+        "[integrations.a]\ngrant = \"signed_jwt\"\n[integrations.a.assertion]\nissuer = \"me\"\n",
+        "integrations.a.assertion.key",
+        "is missing",
+    );
+}
+
+#[test]
+fn a_providers_assertion_takes_parameters_in_names_and_values() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("acme.toml");
+    let provider = |claims: &str| {
+        format!(
+            "grant = \"jwt_bearer\"\ntoken_endpoint = \"https://a.example/t\"\n\
+             [params.org]\ndescription = \"the organisation\"\n\
+             [assertion]\nissuer = \"{{org}}@Org\"\naudience = \"https://a.example/c/{{client_id}}\"\n\
+             [assertion.claims]\n{claims}\n"
+        )
+    };
+    let path = folder.path().display();
+    let text = format!(
+        "providers.path = \"{path}\"\n[integrations.a]\nprovider = \"acme\"\norg = \"o{{now}}\"\n\
+         client_id = \"i\"\nassertion.key = {{ file = \"/k\" }}\nassertion.claims.own = [1]\n"
+    );
+    std::fs::write(
+        &file,
+        provider("\"https://{org}/s\" = true\nexp = \"{now+300}\""),
+    )
+    .unwrap();
+    let loaded = loaded(&text);
+    let assertion = loaded.spec.integrations[0].grant.assertion().unwrap();
+    let said = |phrase: &Phrase| format!("{phrase:?}");
+    assert!(
+        said(assertion.issuer.as_ref().unwrap()).contains("o{now}"),
+        "never expanded again"
+    );
+    let names: Vec<String> = assertion
+        .claims
+        .iter()
+        .map(|(name, _)| said(name))
+        .collect();
+    assert!(
+        names[0].contains("o{now}") && names[2].contains("own"),
+        "{names:?}"
+    );
+    assert_eq!(
+        assertion.claims[1].1,
+        Claim::Text(Phrase(vec![Part::Now(300)]))
+    );
+    std::fs::write(&file, provider("a = { b = [\"{typo}\"] }")).unwrap();
+    refuses(
+        &text,
+        "assertion.claims.a.b",
+        "has a hole that is no parameter",
+    );
+    std::fs::write(&file, provider("").replace("issuer", "key = \"k\"\nissuer")).unwrap();
+    refuses(&text, "assertion.key", "is not a known key");
 }

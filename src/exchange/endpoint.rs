@@ -10,13 +10,19 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{Semaphore, watch};
 
 use super::answer::Answer;
+use super::assertion;
+use super::candidates::{Candidates, Pair, pairs};
+use super::fixed::failure;
 use super::request::{self, Filled};
+use super::skew::Skew;
 use super::verdict::{self, Context};
 use super::{Outcome, TokenSource};
 use crate::base::{Clock, ErrorCode, Failure, Mono, Now, Secret};
 use crate::net;
 use crate::secrets;
-use crate::spec::{Integration, RequestValue, SecretCandidate, SecretSource, TokenRequest};
+use crate::spec::{Bearer, Grant, Integration, RequestValue, SecretSource, TokenRequest};
+
+const SILENT: &str = "a secret's source does not answer";
 
 /// What an endpoint shares with others.
 pub(super) struct Shared<'a> {
@@ -31,11 +37,19 @@ enum Input {
     Source(Arc<secrets::Handle>),
 }
 
+/// What assertions are made of.
+struct Signing {
+    bearer: Arc<Bearer>,
+    keys: Candidates,
+    passphrase: Option<Arc<secrets::Handle>>,
+}
+
 /// What one exchange leaves for the next.
 #[derive(Default)]
 struct Memory {
-    /// Index of the client secret that worked last.
-    worked: usize,
+    /// Indices of the client secret and of the key that worked last.
+    worked: (usize, usize),
+    skew: Skew,
     html_refusals: u32,
     /// The token before: a vendor may repeat it in an error.
     token: Option<Secret>,
@@ -49,7 +63,8 @@ pub(super) struct Endpoint {
     client: net::Client,
     gate: Arc<Semaphore>,
     clock: Arc<dyn Clock>,
-    secrets: Vec<Arc<secrets::Handle>>,
+    secrets: Candidates,
+    signing: Option<Signing>,
     params: Vec<Input>,
     headers: Vec<Input>,
     changes: Arc<watch::Sender<u64>>,
@@ -113,11 +128,15 @@ impl Endpoint {
                 || endpoint.host().to_owned(),
                 |port| format!("{}:{port}", endpoint.host()),
             ),
-            secrets: request
-                .client_secret
-                .iter()
-                .map(|candidate| open(&candidate.source))
-                .collect(),
+            secrets: Candidates::new(&request.client_secret, open),
+            signing: match &integration.grant {
+                Grant::JwtBearer(_, bearer) => Some(Signing {
+                    keys: Candidates::new(&bearer.assertion.key, open),
+                    passphrase: bearer.assertion.passphrase.as_ref().map(open),
+                    bearer: Arc::new(Bearer::clone(bearer)),
+                }),
+                Grant::ClientCredentials(_) | Grant::SignedJwt(_) | Grant::Static(_) => None,
+            },
             params: values(&request.params),
             headers: values(&request.headers),
             request: request.clone(),
@@ -130,100 +149,173 @@ impl Endpoint {
         }
     }
 
-    /// Asks with the secret that worked last; if the vendor refuses it, with each other one once.
+    /// Asks with the secret and the key that worked last; if the vendor refuses them, with the
+    /// others, once each.
     async fn ask(&self) -> Outcome {
         let mut budget = Budget {
             left: self.integration.refresh.timeout,
             clock: &*self.clock,
         };
         let Some(inputs) = budget.spend(self.read_inputs()).await else {
-            return self.unavailable("a secret's source does not answer");
+            return self.unavailable(SILENT);
         };
         let mut filled = match inputs {
             Ok(filled) => filled,
             Err(outcome) => return outcome,
         };
-        if self.secrets.is_empty() {
-            return self.attempt(&filled, None, &mut budget).await;
-        }
         let mut refusal: Option<Failure> = None;
         let mut unreadable: Option<String> = None;
-        let mut tried: Vec<Secret> = Vec::new();
-        for index in self.order() {
-            let Some(handle) = self.secrets.get(index) else {
-                continue;
-            };
-            let secret = match budget.spend(handle.read()).await {
-                Some(Ok(secret)) => secret,
-                Some(Err(error)) => {
-                    unreadable.get_or_insert(error.to_string());
-                    continue;
-                }
-                None => {
-                    unreadable.get_or_insert("a secret's source does not answer".to_owned());
+        let mut unusable: Option<String> = None;
+        let mut tried: Vec<(Option<Secret>, Option<Secret>)> = Vec::new();
+        let mut sent = 0_usize;
+        for pair in self.pairs() {
+            let (secret, key) = match self.read_pair(pair, &mut budget).await {
+                Ok(found) => found,
+                Err(why) => {
+                    unreadable.get_or_insert(why);
                     continue;
                 }
             };
-            if tried.contains(&secret) || (refusal.is_some() && budget.left.is_zero()) {
+            let again = tried
+                .iter()
+                .any(|known| *known == (secret.clone(), key.clone()));
+            if again || (refusal.is_some() && budget.left.is_zero()) {
                 continue;
             }
-            tried.push(secret.clone());
-            filled.client_secret = Some(secret);
-            match self.attempt(&filled, Some(index), &mut budget).await {
+            tried.push((secret.clone(), key.clone()));
+            filled.client_secret = secret;
+            if let (Some(signing), Some(key)) = (&self.signing, key) {
+                match self.sign(signing, &key, &filled, &mut budget).await {
+                    Ok(assertion) => filled.assertion = Some(assertion),
+                    Err(why) => {
+                        unusable.get_or_insert(why);
+                        continue;
+                    }
+                }
+                filled.key = Some(key);
+            }
+            sent += 1;
+            match self.attempt(&filled, pair, &mut budget).await {
                 Outcome::BadCredential(failure) => {
-                    handle.refused();
+                    self.refused(pair);
                     refusal.get_or_insert(failure);
                 }
                 other => return other,
             }
         }
-        match (refusal, unreadable) {
-            (Some(mut failure), _) => {
+        match (refusal, unusable, unreadable) {
+            (Some(mut failure), _, _) => {
                 for input in self.params.iter().chain(&self.headers) {
                     if let Input::Source(handle) = input {
                         handle.refused();
                     }
                 }
-                if tried.len() > 1 {
-                    let note = format!(" (each of {} secrets was tried)", tried.len());
-                    failure.description.push_str(&note);
+                if sent > 1 {
+                    let what = match &self.signing {
+                        Some(_) => format!(" ({sent} pairs of key and secret were tried)"),
+                        None => format!(" (each of {sent} secrets was tried)"),
+                    };
+                    failure.description.push_str(&what);
                 }
                 Outcome::BadCredential(failure)
             }
-            (None, Some(why)) => self.unavailable(&why),
-            (None, None) => self.unavailable("there is no client secret to try"),
+            (None, Some(why), _) => unusable_key(&why, self.clock.now()),
+            (None, None, Some(why)) => self.unavailable(&why),
+            (None, None, None) => self.unavailable("there is no client secret to try"),
         }
     }
 
-    /// Candidates to try, the one that worked last first. Those outside their time are left out,
-    /// unless all are: then the dates are more likely wrong than the secrets.
-    fn order(&self) -> Vec<usize> {
+    fn pairs(&self) -> Vec<Pair> {
         let now = self.clock.now().wall;
-        let usable = |candidate: &SecretCandidate| {
-            candidate.not_before.is_none_or(|from| now >= from)
-                && candidate.expires_at.is_none_or(|until| now < until)
-        };
-        let candidates = &self.request.client_secret;
-        let mut order: Vec<usize> = candidates
-            .iter()
-            .enumerate()
-            .filter(|(_, candidate)| usable(candidate))
-            .map(|(index, _)| index)
-            .collect();
-        if order.is_empty() {
-            order = (0..candidates.len()).collect();
+        let (secret, key) = self.memory().worked;
+        let keys = self.signing.as_ref().map(|one| one.keys.order(key, now));
+        pairs(&self.secrets.order(secret, now), &keys.unwrap_or_default())
+    }
+
+    fn handles(&self, (secret, key): Pair) -> [Option<&Arc<secrets::Handle>>; 2] {
+        let keys = self.signing.as_ref().map(|signing| &signing.keys);
+        [
+            secret.and_then(|index| self.secrets.get(index)),
+            key.and_then(|index| keys?.get(index)),
+        ]
+    }
+
+    async fn read_pair(
+        &self,
+        pair: Pair,
+        budget: &mut Budget<'_>,
+    ) -> Result<(Option<Secret>, Option<Secret>), String> {
+        let mut found = [None, None];
+        for (handle, found) in self.handles(pair).into_iter().zip(&mut found) {
+            if let Some(handle) = handle {
+                *found = match budget.spend(handle.read()).await {
+                    Some(Ok(secret)) => Some(secret),
+                    Some(Err(error)) => return Err(error.to_string()),
+                    None => return Err(SILENT.to_owned()),
+                };
+            }
         }
-        let worked = self.memory().worked;
-        order.sort_by_key(|index| *index != worked);
-        order
+        let [secret, key] = found;
+        Ok((secret, key))
+    }
+
+    fn refused(&self, pair: Pair) {
+        for handle in self.handles(pair).into_iter().flatten() {
+            handle.refused();
+        }
+        if let Some(handle) = self
+            .signing
+            .as_ref()
+            .and_then(|one| one.passphrase.as_ref())
+        {
+            handle.refused();
+        }
+    }
+
+    /// A new assertion, by the vendor's clock; made off the serving thread.
+    async fn sign(
+        &self,
+        signing: &Signing,
+        key: &Secret,
+        filled: &Filled,
+        budget: &mut Budget<'_>,
+    ) -> Result<Secret, String> {
+        let now = self.memory().skew.correct(self.clock.now().wall);
+        let bearer = Arc::clone(&signing.bearer);
+        let (key, passphrase) = (key.clone(), filled.passphrase.clone());
+        let work = tokio::task::spawn_blocking(move || {
+            assertion::sign(&bearer.assertion, &key, passphrase.as_ref(), now)
+        });
+        match budget.spend(work).await {
+            Some(Ok(signed)) => signed.map_err(|error| error.to_string()),
+            Some(Err(error)) => Err(format!("could not be used: {error}")),
+            None => Err("takes too long to unlock".to_owned()),
+        }
     }
 
     async fn read_inputs(&self) -> Result<Filled, Outcome> {
         Ok(Filled {
             client_secret: None,
+            assertion: None,
+            key: None,
+            passphrase: self.read_passphrase().await?,
             params: self.read_all(&self.params).await?,
             headers: self.read_all(&self.headers).await?,
         })
+    }
+
+    async fn read_passphrase(&self) -> Result<Option<Secret>, Outcome> {
+        let Some(handle) = self
+            .signing
+            .as_ref()
+            .and_then(|one| one.passphrase.as_ref())
+        else {
+            return Ok(None);
+        };
+        match handle.read().await {
+            Ok(secret) => Ok(Some(secret)),
+            Err(error) => Err(self.unavailable(&error.to_string())),
+        }
     }
 
     async fn read_all(&self, inputs: &[Input]) -> Result<Vec<Secret>, Outcome> {
@@ -241,14 +333,15 @@ impl Endpoint {
     }
 
     /// One request with one set of secrets.
-    async fn attempt(
-        &self,
-        filled: &Filled,
-        secret_in_use: Option<usize>,
-        budget: &mut Budget<'_>,
-    ) -> Outcome {
+    async fn attempt(&self, filled: &Filled, pair: Pair, budget: &mut Budget<'_>) -> Outcome {
         let id = &self.integration.id;
-        let request = match request::build(&self.request, filled) {
+        let secret_in_use = if self.integration.grant.counts_keys() {
+            pair.1
+        } else {
+            pair.0
+        };
+        let bearer = self.signing.as_ref().map(|signing| &*signing.bearer);
+        let request = match request::build(&self.request, bearer, filled) {
             Ok(request) => request,
             Err(error) => return self.unavailable(&error.to_string()),
         };
@@ -264,6 +357,9 @@ impl Endpoint {
         let now = self.clock.now();
         let answer = sent.unwrap_or_else(|| Err(net::Error::timeout()));
         let outcome = self.judge(&answer, filled, sent_at, now, secret_in_use);
+        if let Outcome::Issued(_) = &outcome {
+            self.memory().worked = (pair.0.unwrap_or_default(), pair.1.unwrap_or_default());
+        }
         let took = now.mono.since(sent_at.mono);
         tracing::debug!(
             integration.id = %id, outcome = outcome.label(), took_ms = took.as_millis(),
@@ -300,6 +396,10 @@ impl Endpoint {
         };
         let outcome = match answer {
             Ok(response) => {
+                if self.signing.is_some() {
+                    let date = net::answer_date(&response.headers, now.wall);
+                    memory.skew.learn(date, sent_at.wall, now.wall, context.id);
+                }
                 let answer = Answer::read(response, context.shape, sent_at);
                 let is_html_refusal = answer.is_html && matches!(answer.status, 401 | 403);
                 let outcome = verdict::judge(&answer, &context);
@@ -314,9 +414,6 @@ impl Endpoint {
         };
         if let Outcome::Issued(issued) = &outcome {
             memory.token = Some(issued.access_token.clone());
-            if let Some(index) = secret_in_use {
-                memory.worked = index;
-            }
         }
         outcome
     }
@@ -333,23 +430,36 @@ impl Endpoint {
             .clone()
             .into_iter()
             .chain(request::basic_credentials(&self.request, filled))
+            .chain(filled.assertion.clone())
+            .chain(filled.key.clone())
+            .chain(filled.passphrase.clone())
             .chain(secret_inputs)
             .chain(memory.token.clone())
             .collect()
     }
 
     fn unavailable(&self, why: &str) -> Outcome {
-        Outcome::SecretUnavailable(Failure {
-            code: ErrorCode::SecretUnavailable,
-            description: format!("a secret cannot be used: {why}"),
-            hint: None,
-            vendor: None,
-            retry_after: None,
-            at: self.clock.now().wall,
-        })
+        let description = format!("a secret cannot be used: {why}");
+        let now = self.clock.now();
+        Outcome::SecretUnavailable(failure(ErrorCode::SecretUnavailable, description, now))
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A key that is there, but is none or does not fit: nothing will change until someone acts.
+pub(super) fn unusable_key(why: &str, now: Now) -> Outcome {
+    let mut failure = failure(
+        ErrorCode::RequestRejected,
+        format!("the assertion cannot be signed: the key {why}"),
+        now,
+    );
+    failure.hint = Some(
+        "correct the key, the passphrase or the algorithm; 'token-broker check' looks at all of \
+         them"
+            .to_owned(),
+    );
+    Outcome::BadRequest(failure)
 }

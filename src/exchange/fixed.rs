@@ -97,14 +97,22 @@ impl Fixed {
     fn failure(&self, code: ErrorCode, description: String, now: Now) -> Failure {
         let hints = &self.integration.vendor.hints;
         let fits = |hint: &&Hint| hint.when.matches(None, Some(code.as_str()), &description);
+        let hint = hints.iter().find(fits).map(|hint| hint.advice.clone());
         Failure {
-            code,
-            hint: hints.iter().find(fits).map(|hint| hint.advice.clone()),
-            description,
-            vendor: None,
-            retry_after: None,
-            at: now.wall,
+            hint,
+            ..failure(code, description, now)
         }
+    }
+}
+
+pub(super) fn failure(code: ErrorCode, description: String, now: Now) -> Failure {
+    Failure {
+        code,
+        description,
+        hint: None,
+        vendor: None,
+        retry_after: None,
+        at: now.wall,
     }
 }
 

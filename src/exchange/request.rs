@@ -10,12 +10,16 @@ use serde_json::{Map, Value};
 use super::auth;
 use crate::base::Secret;
 use crate::net;
-use crate::spec::{ClientAuth, Method, RequestFormat, TokenRequest};
+use crate::spec::{Bearer, ClientAuth, Method, RequestFormat, TokenRequest};
 
 /// The secrets of one attempt, read just before it.
 #[derive(Debug, Default)]
 pub(super) struct Filled {
     pub(super) client_secret: Option<Secret>,
+    pub(super) assertion: Option<Secret>,
+    /// What the assertion was made with: never sent, and never to be shown.
+    pub(super) key: Option<Secret>,
+    pub(super) passphrase: Option<Secret>,
     /// Values in the order of `TokenRequest::params` and `headers`.
     pub(super) params: Vec<Secret>,
     pub(super) headers: Vec<Secret>,
@@ -36,8 +40,12 @@ pub(super) fn basic_credentials(request: &TokenRequest, filled: &Filled) -> Opti
     Some(auth::basic(id, secret, encoding))
 }
 
-pub(super) fn build(request: &TokenRequest, filled: &Filled) -> Result<net::Request, BadHeader> {
-    let params = params(request, filled);
+pub(super) fn build(
+    request: &TokenRequest,
+    bearer: Option<&Bearer>,
+    filled: &Filled,
+) -> Result<net::Request, BadHeader> {
+    let params = params(request, bearer, filled);
     let mut url = request.endpoint.url().clone();
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
@@ -90,7 +98,11 @@ pub(super) fn build(request: &TokenRequest, filled: &Filled) -> Result<net::Requ
 
 /// What the grant and the client authentication send, then the configured parameters, which win
 /// over one of the same name; `""` removes it.
-fn params<'a>(request: &'a TokenRequest, filled: &'a Filled) -> Vec<(&'a str, &'a str)> {
+fn params<'a>(
+    request: &'a TokenRequest,
+    bearer: Option<&'a Bearer>,
+    filled: &'a Filled,
+) -> Vec<(&'a str, &'a str)> {
     let id = request.client_id.as_deref().unwrap_or_default();
     let secret = filled.client_secret.as_ref().map_or("", Secret::expose);
     let (id, secret) = match request.auth {
@@ -99,8 +111,17 @@ fn params<'a>(request: &'a TokenRequest, filled: &'a Filled) -> Vec<(&'a str, &'
         ClientAuth::None => (id, ""),
     };
     let scope = request.scope.as_deref().unwrap_or_default();
+    let (grant_type, parameter) = match bearer {
+        Some(bearer) => (
+            bearer.grant_type.as_deref().unwrap_or_default(),
+            bearer.parameter.as_str(),
+        ),
+        None => ("client_credentials", Bearer::PARAMETER),
+    };
+    let assertion = filled.assertion.as_ref().map_or("", Secret::expose);
     let ours = [
-        ("grant_type", "client_credentials"),
+        ("grant_type", grant_type),
+        (parameter, assertion),
         ("client_id", id),
         ("client_secret", secret),
         ("scope", scope),

@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use super::TokenSource;
 use super::endpoint::{Endpoint, Shared};
 use super::fixed::Fixed;
+use super::minted::Minted;
 use crate::base::Clock;
 use crate::net;
 use crate::secrets;
@@ -55,7 +56,7 @@ impl Sources {
     ) -> Result<Arc<dyn TokenSource>, SourceError> {
         let clock = Arc::clone(&self.clock);
         match &integration.grant {
-            Grant::ClientCredentials(request) => {
+            Grant::ClientCredentials(request) | Grant::JwtBearer(request, _) => {
                 let shared = Shared {
                     client: self.clients.get(
                         &integration.net,
@@ -69,6 +70,12 @@ impl Sources {
                 let integration = Arc::clone(integration);
                 Ok(Arc::new(Endpoint::new(integration, request, shared)))
             }
+            Grant::SignedJwt(assertion) => Ok(Arc::new(Minted::new(
+                Arc::clone(integration),
+                assertion,
+                &self.vault,
+                clock,
+            ))),
             Grant::Static(token) => Ok(Arc::new(Fixed::new(
                 Arc::clone(integration),
                 token,

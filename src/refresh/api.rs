@@ -99,10 +99,9 @@ fn base_url(
     if url.url().query().is_some() {
         return Err("it has a query".to_owned());
     }
-    let beside_the_endpoint = match grant {
-        Grant::ClientCredentials(request) => request.endpoint.is_loopback() && url.is_loopback(),
-        Grant::Static(_) => false,
-    };
+    let beside_the_endpoint = grant
+        .request()
+        .is_some_and(|request| request.endpoint.is_loopback() && url.is_loopback());
     let host = url.host();
     if !beside_the_endpoint {
         if url.url().scheme() != "https" {

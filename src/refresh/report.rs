@@ -9,7 +9,7 @@ use tracing::{debug, error, info, warn};
 use super::reminders::Reminders;
 use crate::base::{ErrorCode, Failure, HumanDuration, Now};
 use crate::snapshot::Snapshot;
-use crate::spec::Integration;
+use crate::spec::{Integration, SecretKind};
 use crate::telemetry::{Loudness, Throttle};
 
 const DAY: u64 = 86_400;
@@ -82,10 +82,15 @@ impl Report {
         for secret in self.reminders.due(&spec.grant, now) {
             let id = &spec.id;
             let at = secret.at;
-            let (what, index) = match secret.place {
-                Some((_, 1)) => ("client secret".to_owned(), Some(0)),
-                Some((index, of)) => (format!("client secret {} of {of}", index + 1), Some(index)),
-                None => ("token".to_owned(), None),
+            let kind = match secret.kind {
+                SecretKind::ClientSecret => "client secret",
+                SecretKind::Key => "key",
+                SecretKind::Token => "token",
+            };
+            let (index, of) = (secret.index, secret.of);
+            let what = match of {
+                1 => kind.to_owned(),
+                _ => format!("{kind} {} of {of}", index + 1),
             };
             let when = match at.since(now.wall).as_secs() {
                 0 => "has expired".to_owned(),

@@ -54,12 +54,14 @@ fn decide(call: &TokenCall<'_>) -> Decision {
         return refuse(400, "invalid_token", "the JWT cannot be decoded (sandbox)");
     };
     let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, PUBLIC_KEY);
-    if header["alg"] != "RS256" || key.verify(signed.as_bytes(), &signature).is_err() {
+    if header.get("alg").is_none_or(|alg| alg != "RS256")
+        || key.verify(signed.as_bytes(), &signature).is_err()
+    {
         let words = "Could not match JWT signature to any of the bindings";
         return refuse(400, "invalid_token", words);
     }
     let now = SystemClock.now().wall.unix_seconds();
-    let exp = claims["exp"].as_i64();
+    let exp = claims.get("exp").and_then(Value::as_i64);
     if exp.is_none_or(|exp| exp <= now || exp > now + LONGEST) {
         return refuse(
             400,
@@ -70,13 +72,15 @@ fn decide(call: &TokenCall<'_>) -> Decision {
     if claims.get("jti").is_some_and(|jti| !jti.is_i64()) {
         return refuse(400, "invalid_token", "jti must be an integer (sandbox)");
     }
-    if claims["aud"] != format!("https://ims-na1.adobelogin.com/c/{id}") {
+    let audience = format!("https://ims-na1.adobelogin.com/c/{id}");
+    if claims.get("aud").is_none_or(|aud| *aud != audience) {
         return refuse(400, "invalid_client", "aud is another client's (sandbox)");
     }
-    let technical = claims["sub"]
-        .as_str()
+    let technical = claims
+        .get("sub")
+        .and_then(Value::as_str)
         .is_some_and(|sub| sub.ends_with("@techacct.adobe.com"));
-    if claims["iss"] != ORGANIZATION || !technical {
+    if claims.get("iss").is_none_or(|iss| iss != ORGANIZATION) || !technical {
         return refuse(400, "invalid_token", "iss or sub is unknown (sandbox)");
     }
     let asked = |name: &&String| name.starts_with(METASCOPES);

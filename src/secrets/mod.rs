@@ -12,6 +12,22 @@ mod vault;
 pub use handle::{Handle, Unavailable};
 pub use vault::Vault;
 
+use crate::base::{Secret, Timestamp};
+use crate::spec::SecretSource;
+
+/// What a source gives right now: nothing for commands, which are not run, and for files without a
+/// value. Blocking: for looking before anything runs.
+pub fn peek(source: &SecretSource) -> Option<Secret> {
+    match source {
+        SecretSource::Value(secret) => Some(secret.clone()).filter(|secret| !secret.is_empty()),
+        SecretSource::File(path) => match file::look(path, None, Timestamp::from_unix_millis(0)) {
+            Ok(file::Look::Read(secret, _)) => Some(secret),
+            Ok(file::Look::Unchanged) | Err(_) => None,
+        },
+        SecretSource::Command(_) => None,
+    }
+}
+
 /// The longest secret.
 const MAX_BYTES: usize = 64 * 1024;
 
@@ -19,7 +35,7 @@ const MAX_BYTES: usize = 64 * 1024;
 type Reason = String;
 
 /// The secret in what a file or a command gave: UTF-8, without its trailing newline, not empty.
-fn secret_in(bytes: Vec<u8>) -> Result<crate::base::Secret, Reason> {
+fn secret_in(bytes: Vec<u8>) -> Result<Secret, Reason> {
     if bytes.len() > MAX_BYTES {
         return Err("is larger than 64 KiB".to_owned());
     }
@@ -39,7 +55,7 @@ fn secret_in(bytes: Vec<u8>) -> Result<crate::base::Secret, Reason> {
     if text.is_empty() {
         return Err("is empty".to_owned());
     }
-    Ok(crate::base::Secret::new(std::mem::take(&mut *text)))
+    Ok(Secret::new(std::mem::take(&mut *text)))
 }
 
 #[cfg(test)]

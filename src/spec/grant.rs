@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::assertion::{Assertion, Bearer};
 use super::secret::{SecretCandidate, SecretSource};
 use super::template::RequestValue;
 use super::url::Endpoint;
@@ -11,6 +12,10 @@ use crate::base::Timestamp;
 pub enum Grant {
     /// RFC 6749 section 4.4.
     ClientCredentials(Box<TokenRequest>),
+    /// RFC 7523 section 2.1, with the variants of vendors.
+    JwtBearer(Box<TokenRequest>, Box<Bearer>),
+    /// A JWT of our own making is the token.
+    SignedJwt(Box<Assertion>),
     /// A token that somebody else obtained.
     Static(StaticToken),
 }
@@ -20,53 +25,114 @@ impl Grant {
     pub fn name(&self) -> &'static str {
         match self {
             Self::ClientCredentials(_) => "client_credentials",
+            Self::JwtBearer(..) => "jwt_bearer",
+            Self::SignedJwt(_) => "signed_jwt",
             Self::Static(_) => "static",
+        }
+    }
+
+    /// What is sent to a token endpoint, for grants that ask one.
+    pub fn request(&self) -> Option<&TokenRequest> {
+        match self {
+            Self::ClientCredentials(request) | Self::JwtBearer(request, _) => Some(request),
+            Self::SignedJwt(_) | Self::Static(_) => None,
+        }
+    }
+
+    /// The JWT that is signed, for grants that sign one.
+    pub fn assertion(&self) -> Option<&Assertion> {
+        match self {
+            Self::JwtBearer(_, bearer) => Some(&bearer.assertion),
+            Self::SignedJwt(assertion) => Some(assertion),
+            Self::ClientCredentials(_) | Self::Static(_) => None,
+        }
+    }
+
+    /// The list in which an issued token's `secret_in_use` counts: the client secrets, or the keys
+    /// of an assertion where there is more than one or no client secret.
+    pub fn secrets(&self) -> &[SecretCandidate] {
+        match self {
+            Self::JwtBearer(_, bearer) if self.counts_keys() => &bearer.assertion.key,
+            Self::ClientCredentials(request) | Self::JwtBearer(request, _) => {
+                &request.client_secret
+            }
+            Self::SignedJwt(assertion) => &assertion.key,
+            Self::Static(_) => &[],
+        }
+    }
+
+    /// Whether [`Grant::secrets`] are keys.
+    pub fn counts_keys(&self) -> bool {
+        match self {
+            Self::JwtBearer(request, bearer) => {
+                bearer.assertion.key.len() > 1 || request.client_secret.is_empty()
+            }
+            Self::SignedJwt(_) => true,
+            Self::ClientCredentials(_) | Self::Static(_) => false,
         }
     }
 
     /// When the secret in use expires, as far as the operator said so. A `static` token is its own
     /// secret; without a `secret_in_use` the only one counts.
     pub fn secret_expiry(&self, secret_in_use: Option<usize>) -> Option<Timestamp> {
-        match (self, secret_in_use) {
-            (Self::ClientCredentials(request), Some(index)) => {
-                request.client_secret.get(index)?.expires_at
-            }
-            (Self::ClientCredentials(request), None) => match request.client_secret.as_slice() {
-                [only] => only.expires_at,
-                _ => None,
-            },
-            (Self::Static(token), _) => token.expires_at,
+        if let Self::Static(token) = self {
+            return token.expires_at;
+        }
+        match (self.secrets(), secret_in_use) {
+            (secrets, Some(index)) => secrets.get(index)?.expires_at,
+            ([only], None) => only.expires_at,
+            (_, None) => None,
         }
     }
 
     /// Secrets that end within [`SECRET_WARNING`] of `now`, or have ended with no other one left.
     pub fn ending_secrets(&self, now: Timestamp) -> Vec<EndingSecret> {
-        match self {
-            Self::ClientCredentials(request) => ending(&request.client_secret, now),
-            Self::Static(token) => {
-                let ending = |at: &Timestamp| *at <= now.plus(SECRET_WARNING);
-                let found = token.expires_at.filter(ending);
-                found
-                    .map(|at| EndingSecret { place: None, at })
-                    .into_iter()
-                    .collect()
-            }
-        }
+        let static_token = match self {
+            Self::Static(token) => token.expires_at,
+            Self::ClientCredentials(_) | Self::JwtBearer(..) | Self::SignedJwt(_) => None,
+        };
+        let token = static_token.filter(|at| *at <= now.plus(SECRET_WARNING));
+        let token = token.map(|at| EndingSecret {
+            kind: SecretKind::Token,
+            index: 0,
+            of: 1,
+            at,
+        });
+        let secrets = self
+            .request()
+            .map_or(&[][..], |request| &request.client_secret);
+        let keys = self.assertion().map_or(&[][..], |assertion| &assertion.key);
+        token
+            .into_iter()
+            .chain(ending(SecretKind::ClientSecret, secrets, now))
+            .chain(ending(SecretKind::Key, keys, now))
+            .collect()
     }
 }
 
 /// How long before a secret's end its replacement should be on the way.
 pub const SECRET_WARNING: Duration = Duration::from_hours(14 * 24);
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretKind {
+    ClientSecret,
+    /// An assertion's.
+    Key,
+    /// Of the `static` grant.
+    Token,
+}
+
 /// A secret to replace soon, or at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EndingSecret {
-    /// Index and number of client secrets; `None`: a `static` token.
-    pub place: Option<(usize, usize)>,
+    pub kind: SecretKind,
+    /// In a list of this many.
+    pub index: usize,
+    pub of: usize,
     pub at: Timestamp,
 }
 
-fn ending(candidates: &[SecretCandidate], now: Timestamp) -> Vec<EndingSecret> {
+fn ending(kind: SecretKind, candidates: &[SecretCandidate], now: Timestamp) -> Vec<EndingSecret> {
     let over = |one: &SecretCandidate| one.expires_at.is_some_and(|at| at <= now);
     let all_over = candidates.iter().all(over);
     candidates
@@ -77,8 +143,12 @@ fn ending(candidates: &[SecretCandidate], now: Timestamp) -> Vec<EndingSecret> {
             let at = one
                 .expires_at
                 .filter(|at| *at <= now.plus(SECRET_WARNING))?;
-            let place = Some((index, candidates.len()));
-            Some(EndingSecret { place, at })
+            Some(EndingSecret {
+                kind,
+                index,
+                of: candidates.len(),
+                at,
+            })
         })
         .collect()
 }
@@ -162,12 +232,8 @@ mod tests {
 
     fn found(expiries: &[Option<i64>], now: i64) -> Vec<usize> {
         let candidates: Vec<_> = expiries.iter().copied().map(candidate).collect();
-        let found = ending(&candidates, days(now));
-        found
-            .iter()
-            .filter_map(|one| one.place)
-            .map(|(index, _)| index)
-            .collect()
+        let found = ending(SecretKind::ClientSecret, &candidates, days(now));
+        found.iter().map(|one| one.index).collect()
     }
 
     #[test]
@@ -191,7 +257,9 @@ mod tests {
         assert_eq!(grant.secret_expiry(None), Some(days(3650)));
         assert!(grant.ending_secrets(days(3635)).is_empty());
         let ending = EndingSecret {
-            place: None,
+            kind: SecretKind::Token,
+            index: 0,
+            of: 1,
             at: days(3650),
         };
         assert_eq!(grant.ending_secrets(days(3640)), [ending]);

@@ -5,6 +5,7 @@
 //! about a vendor is a field here, so that no vendor's name is needed in code.
 
 mod api;
+mod assertion;
 mod grant;
 mod provider;
 mod refresh;
@@ -15,9 +16,10 @@ mod template;
 mod url;
 
 pub use api::{Api, HostPattern};
+pub use assertion::{Algorithm, Assertion, Bearer, Claim, Jti, Part, Phrase};
 pub use grant::{
     BasicEncoding, ClientAuth, EndingSecret, Grant, Method, RequestFormat, SECRET_WARNING,
-    StaticToken, TokenRequest,
+    SecretKind, StaticToken, TokenRequest,
 };
 pub use provider::{ErrorRule, Hint, Match, OutcomeClass, Vendor};
 pub use refresh::{Net, Proxy, RefreshPolicy, Reissue, When};
@@ -66,12 +68,8 @@ impl Integration {
     /// What failures of this integration share at the vendor: endpoint host and port, and client.
     /// `None` for grants that ask nobody.
     pub fn quota_key(&self) -> Option<(String, String)> {
-        match &self.grant {
-            Grant::ClientCredentials(request) => Some((
-                request.endpoint.authority(),
-                request.client_id.clone().unwrap_or_default(),
-            )),
-            Grant::Static(_) => None,
-        }
+        let request = self.grant.request()?;
+        let client = request.client_id.clone().unwrap_or_default();
+        Some((request.endpoint.authority(), client))
     }
 }

@@ -28,6 +28,15 @@ pub enum TemplateError {
 impl Template {
     /// Parses `{name}` holes; `{{` and `}}` are braces.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
+        Self::parse_names(text, is_name_char)
+    }
+
+    /// The same for claims, whose holes may be sums: `{now+300}`.
+    pub fn parse_claim(text: &str) -> Result<Self, TemplateError> {
+        Self::parse_names(text, |c| is_name_char(c) || c == '+')
+    }
+
+    fn parse_names(text: &str, in_name: impl Fn(char) -> bool) -> Result<Self, TemplateError> {
         let mut pieces = Vec::new();
         let mut literal = String::new();
         let mut chars = text.chars().peekable();
@@ -45,7 +54,7 @@ impl Template {
                             None => return Err(TemplateError::Unclosed),
                         }
                     }
-                    if name.is_empty() || !name.chars().all(is_name_char) {
+                    if name.is_empty() || !name.chars().all(&in_name) {
                         return Err(TemplateError::BadName(name.chars().take(40).collect()));
                     }
                     if !literal.is_empty() {

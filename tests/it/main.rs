@@ -14,6 +14,7 @@
     reason = "a test: a failed assumption is a failed test, and its tasks end with its runtime"
 )]
 
+mod assertions;
 mod canaries;
 mod client_auth;
 mod conformance;

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use super::assertion::{assertion, bearer};
 use super::request::{client_id, header_value, token_request};
 use super::secret::{Secrets, one_secret};
 use super::server::header_name;
@@ -13,17 +14,15 @@ use crate::config::problem::did_you_mean;
 use crate::config::schema::merges;
 use crate::config::tree::{Node, Table};
 use crate::spec::{
-    Api, Endpoint, Grant, HostPattern, Integration, Net, Piece, ResponseShape, StaticToken,
+    Api, Bearer, Endpoint, Grant, HostPattern, Integration, Net, Piece, ResponseShape, StaticToken,
     Template,
 };
 
-const GRANTS: [&str; 2] = ["client_credentials", "static"];
-const LATER_GRANTS: [&str; 10] = [
+const GRANTS: [&str; 4] = ["client_credentials", "jwt_bearer", "signed_jwt", "static"];
+const LATER_GRANTS: [&str; 8] = [
     "refresh_token",
     "authorization_code",
     "device_code",
-    "jwt_bearer",
-    "signed_jwt",
     "token_exchange",
     "password",
     "request",
@@ -43,6 +42,7 @@ const OF_CLIENT_CREDENTIALS: [&str; 10] = [
     "headers",
 ];
 const OF_STATIC: [&str; 3] = ["token", "token_type", "expires_at"];
+const OF_ASSERTIONS: [&str; 1] = ["assertion"];
 
 /// What all integrations share.
 pub(super) struct Globals<'a> {
@@ -106,8 +106,10 @@ pub(super) fn integration(
     let grant = grant?;
     let provider = match (&definition.provider, &grant) {
         (Some(provider), _) => provider.id.as_str().into(),
-        (None, Grant::ClientCredentials(request)) => request.endpoint.host().into(),
-        (None, Grant::Static(_)) => "static".into(),
+        (None, Grant::ClientCredentials(request) | Grant::JwtBearer(request, _)) => {
+            request.endpoint.host().into()
+        }
+        (None, Grant::SignedJwt(_) | Grant::Static(_)) => grant.name().into(),
     };
     Some(Integration {
         id: definition.id.clone(),
@@ -143,11 +145,30 @@ fn grant(
     match view.text("grant") {
         Some("client_credentials") => {
             refuse_others(view, &OF_STATIC, "client_credentials", report);
-            let request = token_request(view, parameters, secrets, report)?;
+            refuse_others(view, &OF_ASSERTIONS, "client_credentials", report);
+            let request = token_request(view, None, parameters, secrets, report)?;
             Some(Grant::ClientCredentials(Box::new(request)))
+        }
+        Some("jwt_bearer") => {
+            refuse_others(view, &OF_STATIC, "jwt_bearer", report);
+            let parameter = view.below("assertion").text("parameter");
+            let parameter = parameter.unwrap_or(Bearer::PARAMETER);
+            let request = token_request(view, Some(parameter), parameters, secrets, report);
+            let bearer = bearer(&view.below("assertion"), parameters, secrets, report);
+            Some(Grant::JwtBearer(Box::new(request?), Box::new(bearer?)))
+        }
+        Some("signed_jwt") => {
+            refuse_others(view, &OF_CLIENT_CREDENTIALS, "signed_jwt", report);
+            refuse_others(view, &["token", "expires_at"], "signed_jwt", report);
+            let inner = view.below("assertion");
+            refuse_others(&inner, &["parameter", "grant_type"], "signed_jwt", report);
+            client_id(view, parameters, report);
+            let assertion = assertion(&inner, parameters, secrets, report)?;
+            Some(Grant::SignedJwt(Box::new(assertion)))
         }
         Some("static") => {
             refuse_others(view, &OF_CLIENT_CREDENTIALS, "static", report);
+            refuse_others(view, &OF_ASSERTIONS, "static", report);
             client_id(view, parameters, report);
             let Some(node) = view.node("token") else {
                 if !view.has("token") || view.removed("token") {
@@ -161,7 +182,8 @@ fn grant(
             }))
         }
         Some(later) if LATER_GRANTS.contains(&later) => {
-            let message = "is not built yet in this version: client_credentials or static";
+            let built = GRANTS.join(", ");
+            let message = format!("is not built yet in this version, only {built}");
             view.problem("grant", message, report);
             None
         }

@@ -3,6 +3,7 @@
 //! Kinds have been checked by `shape`; what it refused is [`Raw::Bad`] and read as absent here,
 //! with [`View::has`] telling the two apart.
 
+mod assertion;
 mod integration;
 mod policy;
 mod request;

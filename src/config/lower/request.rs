@@ -1,4 +1,4 @@
-//! The token request of `client_credentials`.
+//! The request to a token endpoint.
 
 use super::secret::{Secrets, candidates};
 use super::server::header_name;
@@ -35,8 +35,10 @@ const LATER_AUTH_METHODS: [&str; 5] = [
     "request",
 ];
 
+/// `assertion` is the name of the parameter that holds one.
 pub(super) fn token_request(
     view: &View<'_>,
+    assertion: Option<&str>,
     parameters: &mut Parameters<'_>,
     secrets: &Secrets<'_>,
     report: &mut Report,
@@ -70,7 +72,7 @@ pub(super) fn token_request(
         );
     }
     let scope = scope(view, parameters, report);
-    let params = params(view, parameters, report);
+    let params = params(view, assertion, parameters, report);
     let headers = headers(view, auth, parameters, report);
     Some(TokenRequest {
         endpoint: endpoint?,
@@ -199,6 +201,7 @@ fn scope(view: &View<'_>, parameters: &mut Parameters<'_>, report: &mut Report) 
 
 fn params(
     view: &View<'_>,
+    assertion: Option<&str>,
     parameters: &mut Parameters<'_>,
     report: &mut Report,
 ) -> Vec<(String, RequestValue)> {
@@ -208,7 +211,8 @@ fn params(
         let Some(node) = inner.node(name) else {
             continue;
         };
-        if name.is_empty() || RESERVED_PARAMS.contains(&name.as_str()) {
+        let reserved = RESERVED_PARAMS.contains(&name.as_str()) || assertion == Some(name);
+        if name.is_empty() || reserved {
             inner.problem(
                 name,
                 "is set by the grant and its own keys: remove it here",

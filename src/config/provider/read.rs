@@ -11,7 +11,7 @@ use super::super::schema::{INTEGRATION, PROVIDER_OWN, provider_file};
 use super::super::shape;
 use super::super::tree::{Node, Origin, Raw, Table};
 use super::{Param, Provider};
-use crate::spec::{ErrorRule, Hint, Match, OutcomeClass, Piece, Template, Vendor};
+use crate::spec::{ErrorRule, Hint, Match, OutcomeClass, Part, Piece, Template, Vendor};
 
 const MAX_PATTERN: usize = 500;
 const PATTERN_MEMORY: usize = 256 * 1024;
@@ -265,14 +265,62 @@ fn check_holes(provider: &Provider, file: &str, report: &mut Report) {
             }
         }
     };
-    walk("", &without_api(&provider.table), false);
+    walk("", &without(&provider.table, &["api", "assertion"]), false);
     if let Some(api) = provider.table.table("api") {
         walk("api", api, true);
     }
+    if let Some(node) = provider.table.get("assertion") {
+        check_claims(provider, "assertion", node, file, report);
+    }
 }
 
-fn without_api(table: &Table) -> Table {
+fn without(table: &Table, keys: &[&str]) -> Table {
     let mut rest = table.clone();
-    rest.take("api");
+    for key in keys {
+        rest.take(key);
+    }
     rest
+}
+
+/// The same for an assertion, whose claims are free in depth and whose names have holes too.
+fn check_claims(provider: &Provider, path: &str, node: &Node, file: &str, report: &mut Report) {
+    match &node.raw {
+        Raw::Text(text) => check_claim(provider, path, text, file, report),
+        Raw::List(items) => {
+            for item in items {
+                check_claims(provider, path, item, file, report);
+            }
+        }
+        Raw::Table(table) => {
+            for (name, node) in &table.0 {
+                let path = shape::join(path, name);
+                check_claim(provider, &path, name, file, report);
+                check_claims(provider, &path, node, file, report);
+            }
+        }
+        Raw::Null | Raw::Bool(_) | Raw::Int(_) | Raw::Float(_) | Raw::Bad => {}
+    }
+}
+
+fn check_claim(provider: &Provider, path: &str, text: &str, file: &str, report: &mut Report) {
+    let template = match Template::parse_claim(text) {
+        Ok(template) => template,
+        Err(error) => return report.problem(file, path, error.to_string()),
+    };
+    for piece in template.pieces() {
+        let Piece::Member(name) = piece else { continue };
+        match provider.params.iter().find(|param| param.name == *name) {
+            Some(param) if param.secret => {
+                let message = "a secret parameter can only be a whole value of params or headers";
+                report.problem(file, path, message);
+            }
+            Some(_) => {}
+            None if name == "client_id" || Part::parse(name).is_some() => {}
+            None => {
+                let known = provider.params.iter().map(|param| param.name.as_str());
+                let near = did_you_mean(name, known);
+                report.problem(file, path, format!("has a hole that is no parameter{near}"));
+            }
+        }
+    }
 }

@@ -1,0 +1,150 @@
+//! The `signed_jwt` grant: a JWT of our own making is the token. Asks nobody.
+
+use std::fmt;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+
+use super::assertion;
+use super::candidates::Candidates;
+use super::fixed::failure;
+use super::lifetime::{self, Lifetime};
+use super::{Outcome, TokenSource, endpoint};
+use crate::base::{Clock, ErrorCode, Issued, Secret};
+use crate::secrets;
+use crate::spec::{Assertion, Integration, SecretSource};
+
+pub(super) struct Minted {
+    integration: Arc<Integration>,
+    assertion: Arc<Assertion>,
+    keys: Candidates,
+    passphrase: Option<Arc<secrets::Handle>>,
+    clock: Arc<dyn Clock>,
+    changes: Arc<watch::Sender<u64>>,
+}
+
+impl fmt::Debug for Minted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Minted({})", self.integration.id)
+    }
+}
+
+impl Minted {
+    pub(super) fn new(
+        integration: Arc<Integration>,
+        assertion: &Assertion,
+        vault: &secrets::Vault,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let changes = Arc::new(watch::Sender::new(0));
+        let open = |source: &SecretSource| {
+            let handle = vault.open(source);
+            handle.notify(&changes);
+            handle
+        };
+        Self {
+            integration,
+            keys: Candidates::new(&assertion.key, open),
+            passphrase: assertion.passphrase.as_ref().map(open),
+            assertion: Arc::new(assertion.clone()),
+            clock,
+            changes,
+        }
+    }
+
+    /// Signs with the first key that can be used.
+    async fn mint(&self) -> Outcome {
+        let passphrase = match &self.passphrase {
+            Some(handle) => match handle.read().await {
+                Ok(secret) => Some(secret),
+                Err(error) => return self.unavailable(&error.to_string()),
+            },
+            None => None,
+        };
+        let mut unusable = None;
+        let mut unreadable = None;
+        for index in self.keys.order(0, self.clock.now().wall) {
+            let Some(handle) = self.keys.get(index) else {
+                continue;
+            };
+            let key = match handle.read().await {
+                Ok(key) => key,
+                Err(error) => {
+                    unreadable.get_or_insert(error.to_string());
+                    continue;
+                }
+            };
+            match self.sign(key, passphrase.clone(), index).await {
+                Ok(outcome) => return outcome,
+                Err(why) => {
+                    unusable.get_or_insert(why);
+                }
+            }
+        }
+        match (unusable, unreadable) {
+            (Some(why), _) => endpoint::unusable_key(&why, self.clock.now()),
+            (None, Some(why)) => self.unavailable(&why),
+            (None, None) => self.unavailable("there is no key to try"),
+        }
+    }
+
+    async fn sign(
+        &self,
+        key: Secret,
+        passphrase: Option<Secret>,
+        index: usize,
+    ) -> Result<Outcome, String> {
+        let now = self.clock.now();
+        let assertion = Arc::clone(&self.assertion);
+        let signing = tokio::task::spawn_blocking(move || {
+            assertion::sign(&assertion, &key, passphrase.as_ref(), now.wall)
+        });
+        let token = match signing.await {
+            Ok(Ok(token)) => token,
+            Ok(Err(error)) => return Err(error.to_string()),
+            Err(error) => return Err(format!("could not be used: {error}")),
+        };
+        // A claim may have changed what `exp` says.
+        let lifetime = match lifetime::of_jwt(token.expose(), now.wall) {
+            Some(Lifetime::For(lifetime)) => Some(lifetime),
+            Some(Lifetime::Over) => {
+                return Ok(Outcome::BadRequest(failure(
+                    ErrorCode::RequestRejected,
+                    "the claims make a token that is already over".to_owned(),
+                    now,
+                )));
+            }
+            Some(Lifetime::Never) | None => None,
+        };
+        Ok(Outcome::Issued(Box::new(Issued {
+            access_token: token,
+            token_type: self.integration.response.token_type.clone(),
+            scope: None,
+            members: serde_json::Map::new(),
+            sent_at: now,
+            lifetime,
+            secret_in_use: Some(index),
+        })))
+    }
+
+    fn unavailable(&self, why: &str) -> Outcome {
+        let description = format!("a secret cannot be used: {why}");
+        let now = self.clock.now();
+        Outcome::SecretUnavailable(failure(ErrorCode::SecretUnavailable, description, now))
+    }
+}
+
+impl TokenSource for Minted {
+    fn exchange(&self) -> BoxFuture<'_, Outcome> {
+        Box::pin(async {
+            let limit = self.integration.refresh.timeout;
+            let minted = tokio::time::timeout(limit, self.mint()).await;
+            minted.unwrap_or_else(|_| self.unavailable("a source or the signing takes too long"))
+        })
+    }
+
+    fn secret_changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+}
