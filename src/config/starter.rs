@@ -39,6 +39,12 @@ pub fn starter_config(provider: &Provider) -> String {
     ));
     line("# When the secret expires, to be warned in time:");
     line("# client_secret_expires_at = \"2030-01-01T00:00:00Z\"");
+    if provider.grant() == Some("jwt_bearer") {
+        line("");
+        line(&format!("[integrations.{id}.assertion]"));
+        line("# The private key, as PEM.");
+        line(&format!("key = {{ file = \"/run/secrets/{id}-key.pem\" }}"));
+    }
     text
 }
 
