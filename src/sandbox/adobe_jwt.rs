@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http::StatusCode;
 use ring::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use serde_json::{Value, json};
@@ -28,8 +28,8 @@ pub(super) const VENDOR: Vendor = Vendor {
     ..adobe_campaign::VENDOR
 };
 
-/// DER of the public key, as PKCS #1 has it; the private one lies with the tests.
-const PUBLIC_KEY: &[u8] = include_bytes!("adobe_jwt.der");
+/// Base64 of the public key's DER, as PKCS #1 has it; the private one lies with the tests.
+const PUBLIC_KEY: &str = include_str!("adobe_jwt.pub");
 const ORGANIZATION: &str = "0123456789ABCDEF01234567@AdobeOrg";
 const METASCOPE: &str = "https://ims-na1.adobelogin.com/s/ent_campaign_sdk";
 const METASCOPES: &str = "https://ims-na1.adobelogin.com/s/";
@@ -53,7 +53,7 @@ fn decide(call: &TokenCall<'_>) -> Decision {
     let Some((signed, header, claims, signature)) = parts(&token) else {
         return refuse(400, "invalid_token", "the JWT cannot be decoded (sandbox)");
     };
-    let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, PUBLIC_KEY);
+    let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, public_key());
     if header.get("alg").is_none_or(|alg| alg != "RS256")
         || key.verify(signed.as_bytes(), &signature).is_err()
     {
@@ -94,6 +94,11 @@ fn decide(call: &TokenCall<'_>) -> Decision {
     Decision::Issue(Permission {
         scope: "campaign_sdk".to_owned(),
     })
+}
+
+fn public_key() -> Vec<u8> {
+    let text: String = PUBLIC_KEY.split_whitespace().collect();
+    STANDARD.decode(text).unwrap_or_default()
 }
 
 /// What is signed, header, claims and signature.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use serde_json::Value;
 use token_broker::base::{Clock, Failure, Timestamp, TokioClock};
@@ -21,7 +21,7 @@ use crate::support::{Reply, Request, Vendor};
 
 const START: i64 = 1_800_000_000;
 /// The key pair of `tests/conformance/adobe-jwt.key`, which protects nothing.
-const PUBLIC_KEY: &[u8] = include_bytes!("../../../src/sandbox/adobe_jwt.der");
+const PUBLIC_KEY: &str = include_str!("../../../src/sandbox/adobe_jwt.pub");
 
 /// A vendor that says what it is told to, and what is needed to ask it.
 pub(super) struct Bench {
@@ -252,7 +252,9 @@ fn same_assertion(expected: &Assertion, token: &str) -> Result<(), String> {
     };
     let algorithm = json(header)?["alg"].as_str().map(str::to_owned);
     same("alg", Some(expected.algorithm.clone()), algorithm)?;
-    let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, PUBLIC_KEY);
+    let public: String = PUBLIC_KEY.split_whitespace().collect();
+    let public = STANDARD.decode(public).unwrap();
+    let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, public);
     let verified = key.verify(signed.as_bytes(), &bytes(signature)?);
     same("signature", true, verified.is_ok())?;
     let mut claims = json(claims)?;
