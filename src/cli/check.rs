@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 use super::Format;
 use super::output::{Exit, Output};
 use super::setup;
+use crate::base::{Clock as _, SystemClock, Timestamp};
 use crate::config::{self, Env, Loaded, Options, Problem, Problems};
 use crate::exchange;
-use crate::spec::{Listen, Spec};
+use crate::spec::{Listen, SecretKind, Spec};
 
 /// Check a configuration without starting anything or asking any vendor.
 ///
@@ -42,7 +43,12 @@ pub(super) fn run(args: &Args, env: &Env, output: &mut Output) -> Result<(), Exi
     let options = Options {
         without_secrets: args.without_secrets,
     };
-    let loaded = config::load(&path, env, options).and_then(|loaded| with_keys(loaded, &path));
+    let mut loaded = config::load(&path, env, options).and_then(|loaded| with_keys(loaded, &path));
+    if let Ok(loaded) = &mut loaded {
+        let now = SystemClock.now().wall;
+        let ending = ending_secrets(&loaded.spec, &path, now);
+        loaded.warnings.extend(ending);
+    }
     if args.format == Format::Json {
         let (document, good) = match &loaded {
             Ok(loaded) => (good_document(loaded), true),
@@ -70,6 +76,38 @@ pub(super) fn run(args: &Args, env: &Env, output: &mut Output) -> Result<(), Exi
         }
         Err(problems) => Err(Exit::Usage(setup::say(&problems))),
     }
+}
+
+/// Secrets that end soon, as warnings: the configuration itself is right.
+fn ending_secrets(spec: &Spec, path: &Path, now: Timestamp) -> Vec<Problem> {
+    let mut warnings = Vec::new();
+    for one in &spec.integrations {
+        for secret in one.grant.ending_secrets(now) {
+            let kind = match secret.kind {
+                SecretKind::ClientSecret => "client_secret",
+                SecretKind::Key => "assertion.key",
+                SecretKind::Token => "token",
+            };
+            let key = match secret.of {
+                1 => kind.to_owned(),
+                _ => format!("{kind}.{}", secret.index),
+            };
+            let at = secret.at;
+            let message = match at.since(now).as_secs() {
+                0 => format!("has expired ({at}): put a new one in"),
+                left => format!(
+                    "expires in {} days ({at}): get a new one in time",
+                    left / 86_400
+                ),
+            };
+            warnings.push(Problem {
+                file: path.display().to_string(),
+                key: format!("integrations.{}.{key}", one.id),
+                message,
+            });
+        }
+    }
+    warnings
 }
 
 /// Looks at the keys that assertions are signed with, too.

@@ -284,6 +284,35 @@ fn a_reader_that_goes_away_is_no_failure() {
 mod running;
 
 #[test]
+fn check_warns_of_secrets_that_end_soon() {
+    use crate::base::{Clock as _, SystemClock};
+    let in_days = |days: u64| {
+        let ahead = std::time::Duration::from_secs(days * 86_400 + 3600);
+        SystemClock.now().wall.plus(ahead).to_rfc3339()
+    };
+    let (soon, later) = (in_days(13), in_days(15));
+    let (_folder, path) = config_file(&format!(
+        "[integrations.a]\ngrant = \"client_credentials\"\ntoken_endpoint = \"https://a.example/t\"\n\
+         client_id = \"a\"\nclient_secret = [{{ file = \"/a\", expires_at = \"{soon}\" }}, \
+         {{ file = \"/b\", expires_at = \"{later}\" }}]\n\
+         [integrations.b]\ngrant = \"static\"\ntoken = {{ file = \"/t\" }}\n\
+         expires_at = \"2020-01-01T00:00:00Z\"\n"
+    ));
+    let (code, out, _) = typed(&format!("token-broker check --config {path}"), &[]);
+    assert_eq!(code, 0, "warnings are no reason to stop");
+    for line in [
+        "integrations.a.client_secret.0: expires in 13 days",
+        "integrations.b.token: has expired (2020-01-01T00:00:00Z)",
+    ] {
+        assert!(out.contains(line), "{line}: {out}");
+    }
+    assert!(!out.contains("client_secret.1"), "{out}");
+    let line = format!("token-broker check --format json --config {path}");
+    let document: serde_json::Value = serde_json::from_str(&typed(&line, &[]).1).unwrap();
+    assert_eq!(document["warnings"].as_array().unwrap().len(), 2);
+}
+
+#[test]
 fn check_looks_at_the_keys_of_assertions() {
     let data = concat!(
         env!("CARGO_MANIFEST_DIR"),

@@ -24,6 +24,13 @@ pub fn starter_config(provider: &Provider) -> String {
     for param in &provider.params {
         line(&param_lines(param));
     }
+    if provider.grant() == Some("static") {
+        line("# The file that holds the token; or { env = \"NAME_OF_A_VARIABLE\" }.");
+        line(&format!("token = {{ file = \"/run/secrets/{id}-token\" }}"));
+        line("# When the token expires, to be warned in time:");
+        line("# expires_at = \"2030-01-01T00:00:00Z\"");
+        return text;
+    }
     line("client_id = \"\"");
     line("");
     line("# The file that holds the secret; or { env = \"NAME_OF_A_VARIABLE\" }.");
@@ -32,6 +39,12 @@ pub fn starter_config(provider: &Provider) -> String {
     ));
     line("# When the secret expires, to be warned in time:");
     line("# client_secret_expires_at = \"2030-01-01T00:00:00Z\"");
+    if provider.grant() == Some("jwt_bearer") {
+        line("");
+        line(&format!("[integrations.{id}.assertion]"));
+        line("# The private key, as PEM.");
+        line(&format!("key = {{ file = \"/run/secrets/{id}-key.pem\" }}"));
+    }
     text
 }
 

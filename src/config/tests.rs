@@ -551,7 +551,7 @@ fn providers_bring_their_knowledge() {
     );
     assert!(request.params.is_empty() && request.scope.is_none());
     assert!(one.api.hosts[0].matches("x.rest.marketingcloudapis.com"));
-    assert!(one.vendor.hints.len() > 5 && !one.vendor.errors.is_empty());
+    assert!(one.vendor.hints.len() > 5);
 
     let us = loaded_360("region = \"us\"\nuser_id = \"5f1e0c2a9b3d4e5f6a7b8c9d\"");
     let one = &us.spec.integrations[0];

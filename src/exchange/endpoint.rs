@@ -232,25 +232,28 @@ impl Endpoint {
         }
         self.memory().refused.clear();
         Some(match (refusal, unusable, unreadable) {
-            (Some(mut failure), _, _) => {
-                for input in self.params.iter().chain(&self.headers) {
-                    if let Input::Source(handle) = input {
-                        handle.refused();
-                    }
-                }
-                if sent > 1 {
-                    let what = match &self.signing {
-                        Some(_) => format!(" ({sent} pairs of key and secret were tried)"),
-                        None => format!(" (each of {sent} secrets was tried)"),
-                    };
-                    failure.description.push_str(&what);
-                }
-                Outcome::BadCredential(failure)
-            }
+            (Some(failure), _, _) => self.all_refused(failure, sent),
             (None, Some(why), _) => unusable_key(&why, self.clock.now()),
             (None, None, Some(why)) => self.unavailable(&why),
             (None, None, None) => self.unavailable("there is no client secret to try"),
         })
+    }
+
+    /// The vendor refused whatever there was to try.
+    fn all_refused(&self, mut failure: Failure, sent: usize) -> Outcome {
+        for input in self.params.iter().chain(&self.headers) {
+            if let Input::Source(handle) = input {
+                handle.refused();
+            }
+        }
+        if sent > 1 {
+            let what = match &self.signing {
+                Some(_) => format!(" ({sent} pairs of key and secret were tried)"),
+                None => format!(" (each of {sent} secrets was tried)"),
+            };
+            failure.description.push_str(&what);
+        }
+        Outcome::BadCredential(failure)
     }
 
     fn pairs(&self) -> Vec<Pair> {

@@ -11,7 +11,7 @@ use super::response::is_token;
 use super::{Outcome, TokenSource};
 use crate::base::{Clock, ErrorCode, Failure, Issued, Now, Secret, Timestamp};
 use crate::secrets;
-use crate::spec::{Integration, StaticToken};
+use crate::spec::{Hint, Integration, StaticToken};
 
 pub(super) struct Fixed {
     integration: Arc<Integration>,
@@ -52,7 +52,7 @@ impl Fixed {
         let now = self.clock.now();
         let unavailable = |why: &str| {
             let description = format!("the token cannot be read: {why}");
-            Outcome::SecretUnavailable(failure(ErrorCode::SecretUnavailable, description, now))
+            Outcome::SecretUnavailable(self.failure(ErrorCode::SecretUnavailable, description, now))
         };
         match read {
             Ok(Ok(token)) if is_token(token.expose()) => self.judge(token, now),
@@ -79,7 +79,7 @@ impl Fixed {
                     None => "the configured token is a JWT that has expired: put a new one in"
                         .to_owned(),
                 };
-                return Outcome::Expired(failure(ErrorCode::TokenExpired, description, now));
+                return Outcome::Expired(self.failure(ErrorCode::TokenExpired, description, now));
             }
         };
         Outcome::Issued(Box::new(Issued {
@@ -91,6 +91,17 @@ impl Fixed {
             lifetime,
             secret_in_use: None,
         }))
+    }
+
+    /// No vendor answered, so the provider's hints go by our own word for the failure.
+    fn failure(&self, code: ErrorCode, description: String, now: Now) -> Failure {
+        let hints = &self.integration.vendor.hints;
+        let fits = |hint: &&Hint| hint.when.matches(None, Some(code.as_str()), &description);
+        let hint = hints.iter().find(fits).map(|hint| hint.advice.clone());
+        Failure {
+            hint,
+            ..failure(code, description, now)
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use super::schedule::{FLOOR, due};
 use super::spacing::Spacing;
-use crate::base::{ErrorCode, Failure, Mono, Now, Timestamp};
+use crate::base::{ErrorCode, Failure, Mono, Now};
 use crate::snapshot::{Doing, Held, Nudge, Nudges, Snapshot};
 use crate::spec::{Grant, Integration, Reissue, When};
 
@@ -91,6 +91,10 @@ pub(super) struct Machine {
 
 impl Machine {
     pub(super) fn new(spec: Arc<Integration>) -> Self {
+        let view = Snapshot {
+            secret_expires_at: spec.grant.secret_expiry(None),
+            ..Snapshot::default()
+        };
         Self {
             spec,
             token: Token::None,
@@ -101,7 +105,7 @@ impl Machine {
             troubles: 0,
             refusals: 0,
             proving: false,
-            view: Snapshot::default(),
+            view,
             changed: false,
         }
     }
@@ -361,7 +365,7 @@ impl Machine {
         self.view.finished = self.view.finished.saturating_add(1);
         self.view.last_success_at = Some(at.now.wall);
         self.view.secret_in_use = secret_in_use;
-        self.view.secret_expires_at = secret_expiry(&self.spec.grant, secret_in_use);
+        self.view.secret_expires_at = self.spec.grant.secret_expiry(secret_in_use);
         let due = due(held.lifetime(), &self.spec.refresh, only_at_expiry, at.draw);
         self.token = Token::Held { held, due };
         self.begin(Work::Idle { early: None });
@@ -430,10 +434,6 @@ impl Machine {
             ..self.view.clone()
         }
     }
-}
-
-fn secret_expiry(grant: &Grant, in_use: Option<usize>) -> Option<Timestamp> {
-    grant.secrets().get(in_use?)?.expires_at
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod api;
 pub mod fuzz;
 mod hold;
 mod machine;
+mod reminders;
 mod report;
 mod schedule;
 mod spacing;

@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use tracing::{debug, error, info, warn};
 
+use super::reminders::Reminders;
 use crate::base::{ErrorCode, Failure, HumanDuration, Now};
 use crate::snapshot::Snapshot;
-use crate::spec::Integration;
+use crate::spec::{Integration, SecretKind};
 use crate::telemetry::{Loudness, Throttle};
+
+const DAY: u64 = 86_400;
 
 #[derive(Debug, Default)]
 pub(super) struct Report {
@@ -18,6 +21,7 @@ pub(super) struct Report {
     announced: bool,
     /// The last warnings, so that a lasting flaw is told once and not at every renewal.
     warned: Vec<String>,
+    reminders: Reminders,
 }
 
 impl Report {
@@ -71,6 +75,33 @@ impl Report {
             }
         }
         self.warned = warnings;
+    }
+
+    /// Secrets that end soon, each once a day.
+    pub(super) fn ending_secrets(&mut self, spec: &Integration, now: Now) {
+        for secret in self.reminders.due(&spec.grant, now) {
+            let id = &spec.id;
+            let at = secret.at;
+            let kind = match secret.kind {
+                SecretKind::ClientSecret => "client secret",
+                SecretKind::Key => "key",
+                SecretKind::Token => "token",
+            };
+            let (index, of) = (secret.index, secret.of);
+            let what = match of {
+                1 => kind.to_owned(),
+                _ => format!("{kind} {} of {of}", index + 1),
+            };
+            let when = match at.since(now.wall).as_secs() {
+                0 => "has expired".to_owned(),
+                left => format!("expires in {} days", left / DAY),
+            };
+            warn!(
+                integration.id = %id, provider = %spec.provider, secret.index = index,
+                secret.expires_at = %at,
+                "the {what} of '{id}' {when} ({at}): get a new one from the vendor and configure it"
+            );
+        }
     }
 
     pub(super) fn failed(

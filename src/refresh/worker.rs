@@ -146,6 +146,7 @@ impl Worker {
             hold: self.hold.as_ref().map_or(Mono::START, |hold| hold.until()),
             draw: fastrand::f64(),
         };
+        self.report.ending_secrets(&self.spec, at.now);
         let finished = matches!(event, Event::Finished { .. });
         let actions = self.machine.step(event, at);
         if let (Some(until), Some(hold)) = (actions.hold, &self.hold) {

@@ -18,6 +18,20 @@ const MAX_LIFETIME: u64 = 1_000_000_000_000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Change {
+    action: Action,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Action {
+    Stage,
+    Activate,
+    Expire,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Lifetime {
     seconds: u64,
 }
@@ -46,8 +60,26 @@ pub(super) fn reply(shared: &Shared, method: &Method, path: &str, body: &[u8]) -
             Ok(lifetime) => state.lifetime = lifetime,
             Err(message) => return Reply::problem(StatusCode::BAD_REQUEST, &message),
         },
-        ("" | "fault" | "lifetime", _) => {
-            let message = "GET /control/VENDOR, POST or DELETE /control/VENDOR/fault, PUT /control/VENDOR/lifetime";
+        ("secret", &Method::POST) => {
+            let change: Change = match parse(body).and_then(|body| {
+                serde_json::from_value(body)
+                    .map_err(|error| format!("{error}; right would be {{\"action\": \"stage\"}}"))
+            }) {
+                Ok(change) => change,
+                Err(message) => return Reply::problem(StatusCode::BAD_REQUEST, &message),
+            };
+            let changed = match change.action {
+                Action::Stage => state.secrets.stage(),
+                Action::Activate => state.secrets.activate(),
+                Action::Expire => state.secrets.expire(),
+            };
+            return match changed {
+                Ok(answer) => Reply::json(StatusCode::OK, &answer),
+                Err(message) => Reply::problem(StatusCode::CONFLICT, message),
+            };
+        }
+        ("" | "fault" | "lifetime" | "secret", _) => {
+            let message = "GET /control/VENDOR, POST or DELETE /control/VENDOR/fault, PUT /control/VENDOR/lifetime, POST /control/VENDOR/secret";
             return Reply::problem(StatusCode::METHOD_NOT_ALLOWED, message);
         }
         _ => {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use http::StatusCode;
 
 use super::reply::Reply;
-use super::vendor::VENDORS;
+use super::vendor::{Rotation, VENDORS, Vendor};
 
 pub(super) fn reply(address: SocketAddr) -> Reply {
     Reply::text(StatusCode::OK, "text/plain; charset=utf-8", text(address))
@@ -22,16 +22,17 @@ fn text(address: SocketAddr) -> String {
         for (header, value) in vendor.api_headers {
             let _infallible = write!(headers, " -H '{header}: {value}'");
         }
+        let (id, secret) = (vendor.client_id, vendor.client_secret);
+        let ask = ask(vendor);
         let _infallible = write!(
             text,
             "\n== {name}\n\
              client_id      {id}\n\
              client_secret  {secret}\n\
              \n# a token\n\
-             curl {base}{token_path} -H 'Content-Type: application/json' -d '{{\"grant_type\": \"client_credentials\", \
-             \"client_id\": \"{id}\", \"client_secret\": \"{secret}\"}}'\n\
+             curl {base}{token_path} {ask}\n\
              \n# try it\n\
-             curl {base}{api_path} -H \"Authorization: Bearer $TOKEN\"{headers}\n\
+             curl '{base}{api_path}{api_query}' -H \"Authorization: Bearer $TOKEN\"{headers}\n\
              \n# what was asked so far\n\
              curl http://{address}/control/{name}\n\
              \n# lifetime of the tokens to come\n\
@@ -39,14 +40,43 @@ fn text(address: SocketAddr) -> String {
              \n# trouble for the next three requests, and its end\n\
              curl http://{address}/control/{name}/fault -d '{{\"kind\": \"hang\", \"times\": 3}}'\n\
              curl -X DELETE http://{address}/control/{name}/fault\n",
-            id = vendor.client_id,
-            secret = vendor.client_secret,
             token_path = vendor.token_path,
             api_path = vendor.api_path,
+            api_query = if vendor.standing_token {
+                format!("?api_key={id}")
+            } else {
+                String::new()
+            },
         );
+        if vendor.rotation != Rotation::OneSecret {
+            let _infallible = write!(
+                text,
+                "\n# a second secret: stage, then activate, then expire\n\
+                 curl http://{address}/control/{name}/secret -d '{{\"action\": \"stage\"}}'\n"
+            );
+        }
     }
     text.push_str(FAULTS);
     text
+}
+
+/// What follows the URL to ask for a token, or about the one there is.
+fn ask(vendor: &Vendor) -> String {
+    let (id, secret) = (vendor.client_id, vendor.client_secret);
+    if vendor.standing_token {
+        return format!("-d access_token={secret}    # there is only this one: TOKEN={secret}");
+    }
+    if vendor.asks_with_form {
+        let scope = vendor.scope.map(|scope| format!(" -d scope={scope}"));
+        return format!(
+            "-d grant_type=client_credentials -d client_id={id} -d client_secret={secret}{}",
+            scope.unwrap_or_default()
+        );
+    }
+    format!(
+        "-H 'Content-Type: application/json' -d '{{\"grant_type\": \"client_credentials\", \
+         \"client_id\": \"{id}\", \"client_secret\": \"{secret}\"}}'"
+    )
 }
 
 const FAULTS: &str = r#"

@@ -4,13 +4,18 @@
 //! that it stays an honest peer. Invariant: the credentials here are made up and public; nothing
 //! that a real vendor gave out belongs into this module.
 
+mod adobe_campaign;
+mod adobe_jwt;
+mod constant_contact_v2;
 mod control;
 mod fault;
 mod guide;
 mod learning_360;
+mod mautic;
 mod reply;
 mod router;
 mod salesforce_marketing_cloud;
+mod secrets;
 mod state;
 mod vendor;
 

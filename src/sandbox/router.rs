@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use serde_json::Value;
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::reply::{Body, Reply};
 use super::state::{Shared, shown_request};
-use super::vendor::{ApiCall, Decision, TokenCall, Vendor};
+use super::vendor::{ApiCall, Decision, FORM, TokenCall, Vendor, content_type};
 use super::{control, guide};
 use crate::base::Secret;
 
@@ -59,7 +59,7 @@ async fn token(
     parts: &Parts,
     body: &Bytes,
 ) -> Response<Body> {
-    let parsed = serde_json::from_slice(body).ok();
+    let parsed = parsed(&parts.headers, body);
     let shown = shown_request(
         vendor,
         parts.method.as_str(),
@@ -77,6 +77,19 @@ async fn token(
     }
 }
 
+/// JSON whatever the header says, else the members of a form; of a repeated one the last.
+fn parsed(headers: &HeaderMap, body: &[u8]) -> Option<Value> {
+    let json = serde_json::from_slice(body).ok();
+    let form = || {
+        content_type(headers).filter(|kind| kind.eq_ignore_ascii_case(FORM))?;
+        let pairs = url::form_urlencoded::parse(body);
+        let members =
+            pairs.map(|(name, value)| (name.into_owned(), Value::from(value.into_owned())));
+        Some(Value::Object(members.collect()))
+    };
+    json.or_else(form)
+}
+
 fn ordinary(
     shared: &Shared,
     vendor: &'static Vendor,
@@ -89,14 +102,17 @@ fn ordinary(
             "a token is asked for with POST",
         );
     }
-    let call = TokenCall {
-        headers: &parts.headers,
-        body: parsed,
-    };
-    let decision = (vendor.decide)(&call);
     let Some((_, mut state)) = shared.vendor(vendor.name) else {
         return Reply::problem(StatusCode::NOT_FOUND, "no such vendor here");
     };
+    let decision = (vendor.decide)(&TokenCall {
+        headers: &parts.headers,
+        body: parsed,
+        query: parts.uri.query().unwrap_or_default(),
+        client_id: vendor.client_id,
+        secrets: &state.secrets,
+        left: &|token| state.left(&Secret::new(token)),
+    });
     match decision {
         Decision::Issue(permission) => {
             let token = (vendor.new_token)();
@@ -107,6 +123,7 @@ fn ordinary(
             state.refuse();
             reply
         }
+        Decision::Answer(reply) => reply,
     }
 }
 
@@ -119,6 +136,7 @@ fn api(shared: &Shared, vendor: &'static Vendor, parts: &Parts, path: &str) -> R
     let call = ApiCall {
         method: &parts.method,
         path,
+        query: parts.uri.query().unwrap_or_default(),
         headers: &parts.headers,
     };
     (vendor.api)(&call, permission.as_ref())

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::fault::{Armed, Fault};
+use super::secrets::Secrets;
 use super::vendor::{Permission, VENDORS, Vendor};
 use crate::base::Secret;
 
@@ -47,6 +48,7 @@ pub(super) struct VendorState {
     refused: u64,
     faulted: u64,
     tokens: VecDeque<Standing>,
+    pub(super) secrets: Secrets,
     last_request: Value,
 }
 
@@ -76,6 +78,11 @@ impl Shared {
 
 impl VendorState {
     fn new(vendor: &Vendor) -> Self {
+        let standing = vendor.standing_token.then(|| Standing {
+            token: Secret::new(vendor.client_secret),
+            accepted_until: Instant::now() + vendor.lifetime,
+            permission: Permission::default(),
+        });
         Self {
             fault: None,
             lifetime: vendor.lifetime,
@@ -83,7 +90,8 @@ impl VendorState {
             issued: 0,
             refused: 0,
             faulted: 0,
-            tokens: VecDeque::new(),
+            tokens: standing.into_iter().collect(),
+            secrets: Secrets::new(vendor),
             last_request: Value::Null,
         }
     }
@@ -120,6 +128,13 @@ impl VendorState {
         self.refused += 1;
     }
 
+    /// How much longer a token is accepted.
+    pub(super) fn left(&self, token: &Secret) -> Option<Duration> {
+        let now = Instant::now();
+        let found = self.tokens.iter().rev().find(|one| one.token == *token)?;
+        Some(found.accepted_until.saturating_duration_since(now)).filter(|left| !left.is_zero())
+    }
+
     /// What the token of an API call may do; `None`: it is not accepted (any more).
     pub(super) fn permission(&self, token: &Secret) -> Option<Permission> {
         let now = Instant::now();
@@ -152,6 +167,7 @@ impl VendorState {
             "tokens_accepted_now": self.tokens.iter().filter(alive).count(),
             "refused": self.refused,
             "faulted": self.faulted,
+            "secrets": self.secrets.report(),
             "fault": self.fault.as_ref().map(Armed::report),
             "last_request": self.last_request,
         })

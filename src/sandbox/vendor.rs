@@ -7,10 +7,22 @@ use http::{HeaderMap, Method};
 use serde_json::Value;
 
 use super::reply::Reply;
-use super::{learning_360, salesforce_marketing_cloud};
+use super::secrets::Secrets;
+use super::{
+    adobe_campaign, adobe_jwt, constant_contact_v2, learning_360, mautic,
+    salesforce_marketing_cloud,
+};
 
 /// Sorted by name.
-pub const VENDORS: &[Vendor] = &[learning_360::VENDOR, salesforce_marketing_cloud::VENDOR];
+pub const VENDORS: &[Vendor] = &[
+    learning_360::VENDOR,
+    mautic::ACQUIA,
+    adobe_campaign::VENDOR,
+    adobe_jwt::VENDOR,
+    constant_contact_v2::VENDOR,
+    mautic::MAUTIC,
+    salesforce_marketing_cloud::VENDOR,
+];
 
 /// How one vendor behaves. The functions are pure: counting, clocks, tokens and faults are the
 /// sandbox's.
@@ -18,14 +30,21 @@ pub const VENDORS: &[Vendor] = &[learning_360::VENDOR, salesforce_marketing_clou
 pub struct Vendor {
     /// The first segment of every path of this vendor; the provider's name in the catalogue.
     pub name: &'static str,
-    /// Behind `/{name}`.
+    /// Behind `/{name}`: where a token is asked for; with a standing token, asked about.
     pub token_path: &'static str,
+    /// A form, else JSON: for the lines to paste.
+    pub asks_with_form: bool,
     /// A protected resource to try a token on, behind `/{name}`, and the headers it needs.
     pub api_path: &'static str,
     pub api_headers: &'static [(&'static str, &'static str)],
     /// Made up, public, and all that this vendor accepts.
     pub client_id: &'static str,
     pub client_secret: &'static str,
+    /// What `scope` must be sent, if any.
+    pub scope: Option<&'static str>,
+    /// The "secret" is a token that was made once and is good for years.
+    pub standing_token: bool,
+    pub rotation: Rotation,
     /// What `expires_in` says at first: short, so that a demo shows renewals.
     pub lifetime: Duration,
     /// How long a token is really accepted when `expires_in` says `lifetime`.
@@ -50,28 +69,87 @@ impl fmt::Debug for Vendor {
     }
 }
 
+/// How many secrets a client may have while they are changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rotation {
+    OneSecret,
+    /// A staged one is accepted beside the active one, and ends it when it is activated.
+    StagedThenActivated,
+    /// Two, until one is deleted.
+    TwoAtOnce,
+}
+
 /// A request to the token endpoint.
-#[derive(Debug)]
 pub struct TokenCall<'a> {
     pub(super) headers: &'a HeaderMap,
-    /// `None` if the body is no JSON.
+    /// JSON, or the members of a form; `None` if it is neither.
     pub(super) body: Option<&'a Value>,
+    pub(super) query: &'a str,
+    pub(super) client_id: &'a str,
+    pub(super) secrets: &'a Secrets,
+    /// How long a token is accepted from now on.
+    pub(super) left: &'a dyn Fn(&str) -> Option<Duration>,
+}
+
+impl fmt::Debug for TokenCall<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenCall")
+    }
 }
 
 impl TokenCall<'_> {
-    pub(super) fn is_json(&self) -> bool {
-        self.headers
-            .get(http::header::CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.split(';').next())
-            .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+    fn is_of_kind(&self, wanted: &str) -> bool {
+        content_type(self.headers).is_some_and(|kind| kind.eq_ignore_ascii_case(wanted))
     }
+
+    pub(super) fn is_json(&self) -> bool {
+        self.is_of_kind("application/json")
+    }
+
+    pub(super) fn is_form(&self) -> bool {
+        self.is_of_kind(FORM)
+    }
+
+    /// A parameter of a form.
+    pub(super) fn form(&self, name: &str) -> Option<String> {
+        let body = self.body.filter(|_| self.is_form())?;
+        body.get(name)?.as_str().map(str::to_owned)
+    }
+
+    /// A parameter of a form, else of the query.
+    pub(super) fn parameter(&self, name: &str) -> Option<String> {
+        self.form(name).or_else(|| in_query(self.query, name))
+    }
+
+    pub(super) fn knows(&self, id: &str, secret: &str) -> bool {
+        id == self.client_id && self.secrets.accepts(secret)
+    }
+
+    pub(super) fn left(&self, token: &str) -> Option<Duration> {
+        (self.left)(token)
+    }
+}
+
+pub(super) const FORM: &str = "application/x-www-form-urlencoded";
+
+pub(super) fn content_type(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(http::header::CONTENT_TYPE)?.to_str().ok()?;
+    value.split(';').next().map(str::trim)
+}
+
+fn in_query(query: &str, name: &str) -> Option<String> {
+    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+    pairs
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value.into_owned())
 }
 
 #[derive(Debug)]
 pub enum Decision {
     Issue(Permission),
     Refuse(Reply),
+    /// Neither: a question about a token.
+    Answer(Reply),
 }
 
 /// What a token may do.
@@ -87,7 +165,14 @@ pub struct ApiCall<'a> {
     pub(super) method: &'a Method,
     /// Behind `/{name}`.
     pub(super) path: &'a str,
+    pub(super) query: &'a str,
     pub(super) headers: &'a HeaderMap,
+}
+
+impl ApiCall<'_> {
+    pub(super) fn query(&self, name: &str) -> Option<String> {
+        in_query(self.query, name)
+    }
 }
 
 /// Random letters and digits; nothing here protects anything.

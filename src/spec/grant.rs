@@ -1,5 +1,7 @@
 //! How an access token is obtained.
 
+use std::time::Duration;
+
 use super::assertion::{Assertion, Bearer};
 use super::secret::{SecretCandidate, SecretSource};
 use super::template::RequestValue;
@@ -69,6 +71,86 @@ impl Grant {
             Self::ClientCredentials(_) | Self::Static(_) => false,
         }
     }
+
+    /// When the secret in use expires, as far as the operator said so. A `static` token is its own
+    /// secret; without a `secret_in_use` the only one counts.
+    pub fn secret_expiry(&self, secret_in_use: Option<usize>) -> Option<Timestamp> {
+        if let Self::Static(token) = self {
+            return token.expires_at;
+        }
+        match (self.secrets(), secret_in_use) {
+            (secrets, Some(index)) => secrets.get(index)?.expires_at,
+            ([only], None) => only.expires_at,
+            (_, None) => None,
+        }
+    }
+
+    /// Secrets that end within [`SECRET_WARNING`] of `now`, or have ended with no other one left.
+    pub fn ending_secrets(&self, now: Timestamp) -> Vec<EndingSecret> {
+        let static_token = match self {
+            Self::Static(token) => token.expires_at,
+            Self::ClientCredentials(_) | Self::JwtBearer(..) | Self::SignedJwt(_) => None,
+        };
+        let token = static_token.filter(|at| *at <= now.plus(SECRET_WARNING));
+        let token = token.map(|at| EndingSecret {
+            kind: SecretKind::Token,
+            index: 0,
+            of: 1,
+            at,
+        });
+        let secrets = self
+            .request()
+            .map_or(&[][..], |request| &request.client_secret);
+        let keys = self.assertion().map_or(&[][..], |assertion| &assertion.key);
+        token
+            .into_iter()
+            .chain(ending(SecretKind::ClientSecret, secrets, now))
+            .chain(ending(SecretKind::Key, keys, now))
+            .collect()
+    }
+}
+
+/// How long before a secret's end its replacement should be on the way.
+pub const SECRET_WARNING: Duration = Duration::from_hours(14 * 24);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretKind {
+    ClientSecret,
+    /// An assertion's.
+    Key,
+    /// Of the `static` grant.
+    Token,
+}
+
+/// A secret to replace soon, or at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndingSecret {
+    pub kind: SecretKind,
+    /// In a list of this many.
+    pub index: usize,
+    pub of: usize,
+    pub at: Timestamp,
+}
+
+fn ending(kind: SecretKind, candidates: &[SecretCandidate], now: Timestamp) -> Vec<EndingSecret> {
+    let over = |one: &SecretCandidate| one.expires_at.is_some_and(|at| at <= now);
+    let all_over = candidates.iter().all(over);
+    candidates
+        .iter()
+        .enumerate()
+        .filter(|(_, one)| all_over || !over(one))
+        .filter_map(|(index, one)| {
+            let at = one
+                .expires_at
+                .filter(|at| *at <= now.plus(SECRET_WARNING))?;
+            Some(EndingSecret {
+                kind,
+                index,
+                of: candidates.len(),
+                at,
+            })
+        })
+        .collect()
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,4 +209,59 @@ pub enum Method {
     Post,
     /// Only with [`RequestFormat::Query`].
     Get,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Secret;
+
+    const DAY: i64 = 86_400;
+
+    fn days(days: i64) -> Timestamp {
+        Timestamp::from_unix_seconds(days * DAY)
+    }
+
+    fn candidate(expires_at: Option<i64>) -> SecretCandidate {
+        SecretCandidate {
+            source: SecretSource::Value(Secret::new("s")),
+            not_before: None,
+            expires_at: expires_at.map(days),
+        }
+    }
+
+    fn found(expiries: &[Option<i64>], now: i64) -> Vec<usize> {
+        let candidates: Vec<_> = expiries.iter().copied().map(candidate).collect();
+        let found = ending(SecretKind::ClientSecret, &candidates, days(now));
+        found.iter().map(|one| one.index).collect()
+    }
+
+    #[test]
+    fn fourteen_days_ahead_and_afterwards_unless_another_takes_over() {
+        assert_eq!(found(&[Some(100)], 85), [0; 0]);
+        assert_eq!(found(&[Some(100)], 86), [0]);
+        assert_eq!(found(&[Some(100)], 101), [0]);
+        assert_eq!(found(&[Some(100), Some(200)], 90), [0]);
+        assert_eq!(found(&[Some(100), Some(200)], 101), [0; 0]);
+        assert_eq!(found(&[Some(100), None], 101), [0; 0]);
+        assert_eq!(found(&[Some(100), Some(95)], 90), [0, 1]);
+        assert_eq!(found(&[None], 90), [0; 0]);
+    }
+
+    #[test]
+    fn a_static_token_is_its_own_secret() {
+        let grant = Grant::Static(StaticToken {
+            token: SecretSource::Value(Secret::new("t")),
+            expires_at: Some(days(3650)),
+        });
+        assert_eq!(grant.secret_expiry(None), Some(days(3650)));
+        assert!(grant.ending_secrets(days(3635)).is_empty());
+        let ending = EndingSecret {
+            kind: SecretKind::Token,
+            index: 0,
+            of: 1,
+            at: days(3650),
+        };
+        assert_eq!(grant.ending_secrets(days(3640)), [ending]);
+    }
 }

@@ -17,12 +17,15 @@
 mod assertions;
 mod canaries;
 mod client_auth;
+mod conformance;
 mod doctor;
 mod guards;
 mod isolation;
 mod lifetimes;
 mod manners;
 mod real;
+#[cfg(feature = "sandbox")]
+mod rotation;
 mod secrets;
 mod support;
 mod trouble;

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::tests::{SECOND, held, now};
 use super::*;
+use crate::base::Timestamp;
 use crate::refresh::tests::{failure, integration};
 use crate::spec::RefreshPolicy;
 

@@ -3,6 +3,7 @@
 use serde_json::Map;
 
 use super::*;
+use crate::base::Timestamp;
 use crate::base::{Issued, Secret};
 use crate::refresh::tests::{failure, integration};
 use crate::snapshot::ApiCall;

@@ -7,6 +7,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
 use super::*;
+use crate::spec::SecretCandidate;
 
 /// Keeps every event of this crate as a line.
 #[derive(Debug, Clone, Default)]
@@ -128,4 +129,53 @@ async fn what_is_left_out_of_the_api_call_is_told_once() {
         .collect();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0].1.contains("base_url") && warnings[0].1.contains("'rest_url'"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_ends_is_told_once_a_day_from_fourteen_days_ahead() {
+    let (lines, _guards) = listen();
+    let mut engine = Engine::new();
+    let mut spec = integration("acme", policy());
+    let Grant::ClientCredentials(request) = &mut spec.grant else {
+        panic!("another grant")
+    };
+    let candidate = |expires_at: Option<&str>| SecretCandidate {
+        source: SecretSource::Value(Secret::new("s3cret")),
+        not_before: None,
+        expires_at: expires_at.map(|at| Timestamp::parse_rfc3339(at).unwrap()),
+    };
+    // The clock of the engine begins at midnight of 22 November.
+    request.client_secret = vec![candidate(Some("2026-12-07T00:00:00Z")), candidate(None)];
+    let (_vendor, _reader) = engine.add_spec(spec, [], token(7 * 86_400));
+    engine.start();
+    let told = || {
+        let lines = lines.0.lock().unwrap();
+        let of_secrets = lines
+            .iter()
+            .filter(|(_, line)| line.contains("client secret"));
+        of_secrets.cloned().collect::<Vec<_>>()
+    };
+    seconds(86_400 - 120).await;
+    assert_eq!(told(), [], "fifteen days ahead");
+    seconds(240).await;
+    let first = told();
+    assert_eq!(first.len(), 1, "{first:?}");
+    assert_eq!(first[0].0, Level::WARN);
+    for words in [
+        "client secret 1 of 2",
+        "'acme'",
+        "in 13 days",
+        "2026-12-07T00:00:00Z",
+    ] {
+        assert!(first[0].1.contains(words), "{first:?}");
+    }
+    assert!(!first[0].1.contains("s3cret"));
+    seconds(13 * 86_400 + 3600).await;
+    assert_eq!(told().len(), 14, "once a day");
+    seconds(3 * 86_400).await;
+    assert_eq!(
+        told().len(),
+        14,
+        "over, and the other one has taken its place"
+    );
 }

@@ -253,3 +253,303 @@ async fn the_report_counts_and_hides_secrets() {
     let all = sandbox.send("GET", "/control", &[], "").await.json();
     assert_eq!(all["vendors"].as_array().unwrap().len(), VENDORS.len());
 }
+
+const FORM: &str = "content-type: application/x-www-form-urlencoded";
+
+/// The ordinary token request of a vendor that takes a form; `null` in `changes` removes a member.
+fn form(name: &str, changes: &Value) -> String {
+    let mut body = bent(name, changes);
+    if let (Some(scope), None) = (vendor(name).scope, changes.get("scope")) {
+        body["scope"] = json!(scope);
+    }
+    let mut text = url::form_urlencoded::Serializer::new(String::new());
+    for (key, value) in body.as_object().unwrap() {
+        text.append_pair(key, value.as_str().unwrap());
+    }
+    text.finish()
+}
+
+#[tokio::test]
+async fn mautic_and_its_hosted_sibling_refuse_in_the_shape_of_the_product() {
+    let sandbox = start().await;
+    for name in ["mautic", "acquia-campaign-studio"] {
+        let path = format!("/{name}/oauth/v2/token");
+        for (changes, kind, words) in [
+            (
+                json!({"grant_type": "x"}),
+                "invalid_request",
+                "Invalid grant_type",
+            ),
+            (
+                json!({"client_id": "x"}),
+                "invalid_client",
+                "credentials are invalid",
+            ),
+            (
+                json!({"client_id": null}),
+                "invalid_client",
+                "was not found",
+            ),
+            (
+                json!({"client_secret": null}),
+                "invalid_client",
+                "is mandatory",
+            ),
+            (json!({"scope": "x"}), "invalid_scope", "unsupported scope"),
+            (
+                json!({"grant_type": "refresh_token"}),
+                "invalid_request",
+                "No \"refresh_token\"",
+            ),
+            (
+                json!({"grant_type": "refresh_token", "refresh_token": "x"}),
+                "invalid_grant",
+                "Invalid refresh token",
+            ),
+        ] {
+            let answer = sandbox
+                .send("POST", &path, &[FORM], &form(name, &changes))
+                .await;
+            let error = &answer.json()["errors"][0];
+            assert_eq!(
+                (answer.status, &error["type"]),
+                (400, &json!(kind)),
+                "{changes}"
+            );
+            assert_eq!(error["code"], 400);
+            assert!(
+                error["message"].as_str().unwrap().contains(words),
+                "{error}"
+            );
+        }
+        let good = form(name, &json!({}));
+        let basic = "authorization: Basic eDp5";
+        let answer = sandbox.send("POST", &path, &[FORM, basic], &good).await;
+        assert_eq!(answer.status, 403);
+        assert_eq!(answer.json()["errors"][0]["type"], "access_denied");
+        let answer = sandbox.token(name, &credentials(name)).await;
+        assert_eq!(answer.status, 400, "JSON is no form");
+        let answer = sandbox.send("POST", &path, &[FORM], &good).await;
+        let body = answer.json();
+        assert_eq!(
+            (answer.status, &body["scope"], &body["expires_in"]),
+            (200, &json!(""), &json!(16))
+        );
+        let token = body["access_token"].as_str().unwrap();
+        assert_eq!(token.len(), 86);
+        assert_eq!(sandbox.call(name, token).await.status, 200);
+        let answer = sandbox.call(name, "other").await;
+        assert_eq!(answer.json()["errors"][0]["type"], "invalid_grant");
+        assert_eq!(answer.status, 401);
+    }
+}
+
+#[tokio::test]
+async fn adobe_wants_commas_between_scopes_and_takes_parameters_in_the_query_too() {
+    let sandbox = start().await;
+    let name = "adobe-campaign";
+    let path = "/adobe-campaign/ims/token/v3";
+    for (changes, status, error) in [
+        (json!({"client_secret": "x"}), 401, "invalid_client"),
+        (json!({"client_secret": null}), 400, "invalid_client"),
+        (json!({"grant_type": "x"}), 400, "unsupported_grant_type"),
+        (json!({"grant_type": null}), 400, "invalid_request"),
+        (json!({"scope": "openid AdobeID"}), 400, "invalid_scope"),
+    ] {
+        let answer = sandbox
+            .send("POST", path, &[FORM], &form(name, &changes))
+            .await;
+        assert_eq!(
+            (answer.status, &answer.json()["error"]),
+            (status, &json!(error)),
+            "{changes}"
+        );
+    }
+    let all_in_the_query = format!("{path}?{}", form(name, &json!({})));
+    let answer = sandbox.send("POST", &all_in_the_query, &[], "").await;
+    assert_eq!(
+        (answer.status, &answer.json()["token_type"]),
+        (200, &json!("bearer"))
+    );
+    let token = answer.json()["access_token"].as_str().unwrap().to_owned();
+    assert_eq!(sandbox.call(name, &token).await.status, 200);
+    assert_eq!(sandbox.call(name, "other").await.status, 401);
+    let narrow = form(name, &json!({"scope": "openid"}));
+    let answer = sandbox.send("POST", path, &[FORM], &narrow).await.json();
+    let answer = sandbox
+        .call(name, answer["access_token"].as_str().unwrap())
+        .await;
+    assert_eq!(
+        (answer.status, &answer.json()["error_code"]),
+        (403, &json!("403023"))
+    );
+}
+
+#[tokio::test]
+async fn constant_contact_wants_key_and_token_and_says_what_a_token_has_left() {
+    let sandbox = start().await;
+    let vendor = vendor("constant-contact-v2");
+    let bearer = format!("authorization: Bearer {}", vendor.client_secret);
+    let path = "/constant-contact-v2/v2/account/info";
+    let with_key = format!("{path}?api_key={}", vendor.client_id);
+    assert_eq!(
+        sandbox.send("GET", &with_key, &[&bearer], "").await.status,
+        200
+    );
+    for (path, headers) in [
+        (path, vec![bearer.as_str()]),
+        (with_key.as_str(), vec![]),
+        (with_key.as_str(), vec!["authorization: Bearer other"]),
+        (
+            "/constant-contact-v2/v2/account/info?api_key=other",
+            vec![bearer.as_str()],
+        ),
+    ] {
+        let answer = sandbox.send("GET", path, &headers, "").await;
+        assert_eq!(
+            (answer.status, &answer.json()["error_key"]),
+            (401, &json!("unauthorized"))
+        );
+    }
+    let probe = "/constant-contact-v2/oauth2/tokeninfo.htm";
+    let body = format!("access_token={}", vendor.client_secret);
+    let answer = sandbox.send("POST", probe, &[FORM], &body).await;
+    let left = answer.json()["expires_in"].as_u64().unwrap();
+    assert!((315_359_990..=315_359_999).contains(&left), "{left}");
+    assert_eq!(answer.json()["client_id"], vendor.client_id);
+    let answer = sandbox
+        .send("POST", probe, &[FORM], "access_token=other")
+        .await;
+    assert_eq!(answer.status, 404);
+    assert_eq!(sandbox.send("POST", probe, &[JSON], "{}").await.status, 415);
+}
+
+#[tokio::test]
+async fn secrets_are_staged_activated_and_expired_as_each_vendor_does() {
+    let sandbox = start().await;
+    let change = async |name: &str, action: &str| {
+        let path = format!("/control/{name}/secret");
+        let body = json!({ "action": action }).to_string();
+        sandbox.send("POST", &path, &[], &body).await
+    };
+    let secret_works = async |name: &str, secret: &str| {
+        let changes = json!({ "client_secret": secret });
+        let path = format!("/{name}{}", vendor(name).token_path);
+        let answer = if vendor(name).asks_with_form {
+            sandbox
+                .send("POST", &path, &[FORM], &form(name, &changes))
+                .await
+        } else {
+            sandbox.token(name, &bent(name, &changes)).await
+        };
+        answer.status == 200
+    };
+    for (name, old_outlives_activation) in [(SFMC, false), ("adobe-campaign", true)] {
+        let first = vendor(name).client_secret;
+        assert_eq!(change(name, "activate").await.status, 409);
+        let staged = change(name, "stage").await.json();
+        let second = staged["client_secret"].as_str().unwrap();
+        assert_eq!(change(name, "stage").await.status, 409);
+        assert!(secret_works(name, first).await && secret_works(name, second).await);
+        assert!(
+            !sandbox.report(name).await.to_string().contains(second),
+            "shown once"
+        );
+        change(name, "activate").await;
+        assert_eq!(secret_works(name, first).await, old_outlives_activation);
+        assert!(secret_works(name, second).await);
+        change(name, "expire").await;
+        assert!(!secret_works(name, first).await && secret_works(name, second).await);
+        change(name, "expire").await;
+        assert!(!secret_works(name, second).await);
+        assert_eq!(change(name, "expire").await.status, 409);
+        assert_eq!(change(name, "else").await.status, 400);
+    }
+    assert_eq!(change("mautic", "stage").await.status, 409);
+    assert!(secret_works("mautic", vendor("mautic").client_secret).await);
+    change("mautic", "expire").await;
+    assert!(!secret_works("mautic", vendor("mautic").client_secret).await);
+}
+
+/// A JWT signed with the private half of the key pair.
+fn adobe_jwt(claims: &Value) -> String {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+    let pem = include_str!("../../../tests/conformance/adobe-jwt.key");
+    let der: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    let key = ring::signature::RsaKeyPair::from_pkcs8(&STANDARD.decode(der).unwrap()).unwrap();
+    let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256"}"#);
+    let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
+    let mut signature = vec![0; key.public().modulus_len()];
+    let random = ring::rand::SystemRandom::new();
+    let padding = &ring::signature::RSA_PKCS1_SHA256;
+    key.sign(padding, &random, signed.as_bytes(), &mut signature)
+        .unwrap();
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+#[tokio::test]
+async fn adobe_exchanges_a_signed_jwt_for_a_token_of_milliseconds() {
+    use crate::base::{Clock as _, SystemClock};
+    let sandbox = start().await;
+    let vendor = vendor("adobe-jwt");
+    let scope = "https://ims-na1.adobelogin.com/s/ent_campaign_sdk";
+    let now = SystemClock.now().wall.unix_seconds();
+    let claims = |changes: &Value| {
+        let mut claims = json!({
+            "exp": now + 300, "iss": "0123456789ABCDEF01234567@AdobeOrg",
+            "sub": "89ABCDEF0123456789ABCDEF@techacct.adobe.com",
+            "aud": format!("https://ims-na1.adobelogin.com/c/{}", vendor.client_id), scope: true,
+        });
+        for (name, value) in changes.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        claims
+    };
+    let exchange = async |token: &str| {
+        let body = format!(
+            "client_id={}&client_secret={}&jwt_token={token}",
+            vendor.client_id, vendor.client_secret
+        );
+        let answer = sandbox
+            .send("POST", "/adobe-jwt/ims/exchange/jwt", &[FORM], &body)
+            .await;
+        (answer.status, answer.json())
+    };
+    let (status, body) = exchange(&adobe_jwt(&claims(&json!({})))).await;
+    assert_eq!(
+        (status, &body["expires_in"]),
+        (200, &json!(24_000)),
+        "{body}"
+    );
+    let token = body["access_token"].as_str().unwrap();
+    assert_eq!(sandbox.call("adobe-jwt", token).await.status, 200);
+    for (changes, error) in [
+        (json!({"exp": now - 1}), "invalid_token"),
+        (json!({"exp": "soon"}), "invalid_token"),
+        (json!({"jti": "text"}), "invalid_token"),
+        (json!({"iss": "other@AdobeOrg"}), "invalid_token"),
+        (
+            json!({"aud": "https://ims-na1.adobelogin.com/c/other"}),
+            "invalid_client",
+        ),
+        (
+            json!({"https://ims-na1.adobelogin.com/s/other": true}),
+            "invalid_scope",
+        ),
+    ] {
+        let (status, body) = exchange(&adobe_jwt(&claims(&changes))).await;
+        assert_eq!((status, &body["error"]), (400, &json!(error)), "{changes}");
+    }
+    let good = adobe_jwt(&claims(&json!({})));
+    let (signed, _) = good.rsplit_once('.').unwrap();
+    let (status, body) = exchange(&format!("{signed}.AAAA")).await;
+    assert_eq!((status, &body["error"]), (400, &json!("invalid_token")));
+    assert!(
+        body["error_description"]
+            .as_str()
+            .unwrap()
+            .contains("Could not match")
+    );
+    assert_eq!(exchange("nonsense").await.0, 400);
+}
