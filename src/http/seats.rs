@@ -30,11 +30,14 @@ pub(super) enum Phase {
 /// After an unreadable request, how long its rest is read so that the answer is not lost.
 const CLOSING_TIME: Duration = Duration::from_secs(1);
 
+/// No time yet.
+const UNSEEN: u64 = u64::MAX;
+
 /// One connection as its own task and the others see it.
 #[derive(Debug)]
 pub(super) struct Line {
     phase: AtomicU8,
-    /// When the phase began, in milliseconds since `origin`.
+    /// When the phase began, in milliseconds since `origin`; [`UNSEEN`] until somebody looks.
     since: AtomicU64,
     origin: Instant,
     told_to_leave: AtomicBool,
@@ -53,10 +56,22 @@ impl Line {
         }
     }
 
+    /// The connection's task looks at the deadline before it sleeps, so a request that is there as
+    /// a whole goes through all phases and reads the clock once.
     pub(super) fn enter(&self, phase: Phase) {
-        let passed = u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.since.store(passed, Ordering::Relaxed);
+        self.since.store(UNSEEN, Ordering::Relaxed);
         self.phase.store(phase as u8, Ordering::Relaxed);
+    }
+
+    /// When the phase began: now, if nobody has asked yet.
+    fn began(&self) -> Instant {
+        let mut since = self.since.load(Ordering::Relaxed);
+        if since == UNSEEN {
+            let passed = self.origin.elapsed().as_millis();
+            since = u64::try_from(passed).map_or(UNSEEN - 1, |passed| passed.min(UNSEEN - 1));
+            self.since.store(since, Ordering::Relaxed);
+        }
+        self.origin + Duration::from_millis(since)
     }
 
     pub(super) fn is(&self, phase: Phase) -> bool {
@@ -75,8 +90,7 @@ impl Line {
         } else {
             limits.idle
         };
-        let since = Duration::from_millis(self.since.load(Ordering::Relaxed));
-        Some(self.origin + since + patience)
+        Some(self.began() + patience)
     }
 
     pub(super) fn must_leave(&self) -> bool {
@@ -152,9 +166,7 @@ impl Seats {
         let idle = lines
             .values()
             .filter(|line| line.is(Phase::Idle) && !line.must_leave());
-        let longest = idle.min_by_key(|line| {
-            line.origin + Duration::from_millis(line.since.load(Ordering::Relaxed))
-        });
+        let longest = idle.min_by_key(|line| line.began());
         if let Some(line) = longest {
             line.waker.wake();
         }
