@@ -1,15 +1,14 @@
 //! A load generator for HTTP/1.1 over a Unix socket, which the usual ones cannot do.
 //!
 //! Usage: `load SOCKET PATH CONNECTIONS SECONDS`; prints how many answers came. Every connection
-//! asks again as soon as it has its answer. Built as an example, so no release holds it.
+//! asks again as soon as it has its answer. Needs the standard library only, so that `bench/run`
+//! can build it without building the broker's tests.
 
-use std::cell::Cell;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
-
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::UnixStream;
-use tokio::time::{Instant, timeout_at};
 
 const USAGE: &str = "usage: load SOCKET PATH CONNECTIONS SECONDS";
 const ANSWER_MAX: usize = 128 * 1024;
@@ -21,44 +20,44 @@ fn main() -> io::Result<()> {
     };
     let connections: usize = connections.parse().map_err(io::Error::other)?;
     let seconds: u64 = seconds.parse().map_err(io::Error::other)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let answers = runtime.block_on(load(socket, path, connections, seconds))?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let over = AtomicBool::new(false);
+    let answers = thread::scope(|scope| {
+        let mut callers = Vec::with_capacity(connections);
+        for _ in 0..connections {
+            callers.push(scope.spawn(|| ask(socket, request.as_bytes(), &over)));
+        }
+        thread::sleep(Duration::from_secs(seconds));
+        over.store(true, Ordering::Relaxed);
+        let counts = callers.into_iter().map(|caller| {
+            let ended = caller.join();
+            ended.unwrap_or_else(|_panic| Err(io::Error::other("a caller panicked")))
+        });
+        counts.sum::<io::Result<u64>>()
+    })?;
     writeln!(io::stdout(), "{answers}")
 }
 
-async fn load(socket: &str, path: &str, connections: usize, seconds: u64) -> io::Result<u64> {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    let deadline = Instant::now() + Duration::from_secs(seconds);
-    let answers = Cell::new(0);
-    let mut ways = Vec::with_capacity(connections);
-    for _ in 0..connections {
-        let stream = UnixStream::connect(socket).await?;
-        ways.push(timeout_at(
-            deadline,
-            ask(stream, request.as_bytes(), &answers),
-        ));
-    }
-    for ended in futures_util::future::join_all(ways).await {
-        // The deadline is how it should end; an answer that is none is not.
-        ended.unwrap_or(Ok(()))?;
-    }
-    Ok(answers.get())
-}
-
-async fn ask(mut stream: UnixStream, request: &[u8], answers: &Cell<u64>) -> io::Result<()> {
+/// One connection; how many answers it got.
+fn ask(socket: &str, request: &[u8], over: &AtomicBool) -> io::Result<u64> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    let mut answers = 0;
     let mut buffer = Vec::with_capacity(16 * 1024);
-    loop {
-        stream.write_all(request).await?;
+    let mut part = [0; 16 * 1024];
+    while !over.load(Ordering::Relaxed) {
+        stream.write_all(request)?;
         buffer.clear();
         while !is_whole(&buffer)? {
-            if buffer.len() > ANSWER_MAX || stream.read_buf(&mut buffer).await? == 0 {
+            let length = stream.read(&mut part)?;
+            if length == 0 || buffer.len() > ANSWER_MAX {
                 return Err(io::Error::other("the connection ended within an answer"));
             }
+            buffer.extend_from_slice(part.get(..length).unwrap_or_default());
         }
-        answers.set(answers.get() + 1);
+        answers += 1;
     }
+    Ok(answers)
 }
 
 /// Whether a good answer is there to its last byte.

@@ -248,18 +248,19 @@ impl Endpoint {
         budget: &mut Budget<'_>,
     ) -> Outcome {
         let id = &self.integration.id;
+        // It is never closed; without a permit the request goes all the same. Thousands may wait
+        // here after a start, so what a request takes is made, and boxed, behind the gate.
+        let permit = self.gate.acquire().await.ok();
         let request = match request::build(&self.request, filled) {
             Ok(request) => request,
             Err(error) => return self.unavailable(&error.to_string()),
         };
-        // It is never closed; without a permit the request goes all the same.
-        let permit = self.gate.acquire().await.ok();
         let sent_at = self.clock.now();
         tracing::debug!(
             integration.id = %id, endpoint = %self.request.endpoint, secret.index = secret_in_use,
             "asking for a token for {id}"
         );
-        let sent = budget.spend(self.client.send(request)).await;
+        let sent = budget.spend(Box::pin(self.client.send(request))).await;
         drop(permit);
         let now = self.clock.now();
         let answer = sent.unwrap_or_else(|| Err(net::Error::timeout()));
