@@ -106,6 +106,11 @@ impl Now {
 
 pub trait Clock: Send + Sync + fmt::Debug {
     fn now(&self) -> Now;
+
+    /// The monotonic clock alone: for measuring how long something took.
+    fn mono(&self) -> Mono {
+        self.now().mono
+    }
 }
 
 /// The machine's clocks.
@@ -121,19 +126,23 @@ const SUSPEND_AWARE: rustix::time::ClockId = rustix::time::ClockId::Monotonic;
 impl Clock for SystemClock {
     fn now(&self) -> Now {
         let wall = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
-        let mono = rustix::time::clock_gettime(SUSPEND_AWARE);
-        let nanos = u32::try_from(mono.tv_nsec).unwrap_or(0);
         Now {
             wall: Timestamp::from_unix_millis(
                 wall.tv_sec
                     .saturating_mul(1000)
                     .saturating_add(wall.tv_nsec / 1_000_000),
             ),
-            mono: Mono(Duration::new(
-                u64::try_from(mono.tv_sec).unwrap_or(0),
-                nanos,
-            )),
+            mono: self.mono(),
         }
+    }
+
+    fn mono(&self) -> Mono {
+        let mono = rustix::time::clock_gettime(SUSPEND_AWARE);
+        let nanos = u32::try_from(mono.tv_nsec).unwrap_or(0);
+        Mono(Duration::new(
+            u64::try_from(mono.tv_sec).unwrap_or(0),
+            nanos,
+        ))
     }
 }
 

@@ -382,6 +382,12 @@ impl Endpoint {
         } else {
             pair.0
         };
+        // It is never closed; without a permit the request goes all the same. Thousands may wait
+        // here after a start, so what a request takes is made, and boxed, behind the gate.
+        let permit = self.gate.acquire().await.ok();
+        if !may_send() {
+            return None;
+        }
         let bearer = self.signing.as_ref().map(|signing| &*signing.bearer);
         let request = match request::build(&self.request, bearer, filled) {
             Ok(request) => request,
@@ -393,17 +399,12 @@ impl Endpoint {
             let look = trace::Look::at(&self.request, filled, &request, held, proxy);
             (trace, look)
         });
-        // It is never closed; without a permit the request goes all the same.
-        let permit = self.gate.acquire().await.ok();
-        if !may_send() {
-            return None;
-        }
         let sent_at = self.clock.now();
         tracing::debug!(
             integration.id = %id, endpoint = %self.request.endpoint, secret.index = secret_in_use,
             "asking for a token for {id}"
         );
-        let sent = budget.spend(self.client.send(request)).await;
+        let sent = budget.spend(Box::pin(self.client.send(request))).await;
         drop(permit);
         let now = self.clock.now();
         let answer = sent.unwrap_or_else(|| Err(net::Error::timeout()));

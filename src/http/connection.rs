@@ -29,14 +29,13 @@ const HEAD_MAX: usize = 32 * 1024;
 const DISCARD_MAX: usize = 1024 * 1024;
 
 /// Serves one connection to its end.
-pub(super) async fn run<S>(stream: S, peer: Peer, router: Router, seat: Seat, limits: Limits)
+pub(super) async fn run<S>(stream: S, peer: Peer, router: Arc<Router>, seat: Seat, limits: Limits)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let line = &*seat.line;
-    let answering = Arc::clone(&seat.line);
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let (router, line) = (router.clone(), Arc::clone(&answering));
+    let router = &*router;
+    let service = service_fn(|request: hyper::Request<Incoming>| {
         line.enter(Phase::Busy);
         async move {
             let reply = router.answer(peer, request).await;
@@ -46,7 +45,7 @@ where
     });
     let watched = Watched {
         stream,
-        line: Arc::clone(&seat.line),
+        line,
         discarded: 0,
     };
     let mut builder = http1::Builder::new();
@@ -92,13 +91,13 @@ where
 }
 
 /// The socket; tells when a request begins.
-struct Watched<S> {
+struct Watched<'a, S> {
     stream: S,
-    line: Arc<Line>,
+    line: &'a Line,
     discarded: usize,
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<'_, S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -113,7 +112,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<'_, S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 
 use super::error::Problem;
 use crate::base::IntegrationId;
@@ -48,6 +48,15 @@ impl Table {
     }
 }
 
+/// A look at the table that counts no references.
+pub(super) struct Look(Guard<Arc<Table>>);
+
+impl Look {
+    pub(super) fn get(&self, name: &str) -> Option<&Arc<Entry>> {
+        self.0.by_name.get(name)
+    }
+}
+
 impl Directory {
     pub fn new(entries: Vec<Entry>) -> Self {
         Self(ArcSwap::from_pointee(Table::new(entries)))
@@ -58,7 +67,12 @@ impl Directory {
     }
 
     pub(super) fn get(&self, name: &str) -> Option<Arc<Entry>> {
-        self.0.load().by_name.get(name).map(Arc::clone)
+        self.look().get(name).map(Arc::clone)
+    }
+
+    /// The table as it is now, to be let go at once: never kept across an await.
+    pub(super) fn look(&self) -> Look {
+        Look(self.0.load())
     }
 
     /// The entry of that name, or the problem that says what is there instead.

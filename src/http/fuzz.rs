@@ -16,6 +16,6 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     if let Some(seat) = Arc::new(Seats::new(1)).take().await {
-        connection::run(stream, Peer::Tcp, router, seat, Limits::MAIN).await;
+        connection::run(stream, Peer::Tcp, Arc::new(router), seat, Limits::MAIN).await;
     }
 }

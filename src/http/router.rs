@@ -23,18 +23,18 @@ use super::{Context, body, headers, openapi, probes, status, token};
 use crate::base::Now;
 use crate::telemetry::{Route, TokenLabel};
 
-/// All routes of one listener; cheap to clone.
-#[derive(Debug, Clone)]
+/// All routes of one listener.
+#[derive(Debug)]
 pub struct Router {
     context: Arc<Context>,
     /// `None` on the admin listener.
-    guards: Option<Arc<Guards>>,
+    guards: Option<Guards>,
     routes: axum::Router,
 }
 
 /// Everything callers can ask for.
 pub fn main_router(context: Arc<Context>) -> Router {
-    let guards = Arc::new(Guards::new(&context.server, &context.access));
+    let guards = Guards::new(&context.server, &context.access);
     Router {
         guards: Some(guards),
         routes: routes(&context, &Resource::ALL),
@@ -162,7 +162,7 @@ impl Router {
         let begun = self.context.clock.now();
         let (mut reply, route) = self.reply(peer, request, begun).await;
         answer::seal(reply.headers_mut());
-        let took = self.context.clock.now().mono.since(begun.mono);
+        let took = self.context.clock.mono().since(begun.mono);
         self.context.metrics.answered(route, took);
         reply
     }
@@ -215,7 +215,8 @@ impl Router {
             return None;
         }
         let context = &*self.context;
-        let entry = context.directory.get(name)?;
+        let directory = context.directory.look();
+        let entry = directory.get(name)?;
         let want = token::want(context, query::Query::default());
         let held = entry.reader.good(now, want.min_ttl)?;
         let answer = token::render(&held, None, &request.headers, now)?;

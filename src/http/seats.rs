@@ -30,11 +30,14 @@ pub(super) enum Phase {
 /// After an unreadable request, how long its rest is read so that the answer is not lost.
 const CLOSING_TIME: Duration = Duration::from_secs(1);
 
+/// No time yet.
+const UNSEEN: u64 = u64::MAX;
+
 /// One connection as its own task and the others see it.
 #[derive(Debug)]
 pub(super) struct Line {
     phase: AtomicU8,
-    /// When the phase began, in milliseconds since `origin`.
+    /// When the phase began, in milliseconds since `origin`; [`UNSEEN`] until somebody looks.
     since: AtomicU64,
     /// Since when the caller has taken nothing of what is written, likewise, plus one; 0: it takes it.
     stuck: AtomicU64,
@@ -56,13 +59,26 @@ impl Line {
         }
     }
 
+    /// The connection's task looks at the deadline before it sleeps, so a request that is there as
+    /// a whole goes through all phases and reads the clock once.
     pub(super) fn enter(&self, phase: Phase) {
-        self.since.store(self.passed(), Ordering::Relaxed);
+        self.since.store(UNSEEN, Ordering::Relaxed);
         self.phase.store(phase as u8, Ordering::Relaxed);
     }
 
     fn passed(&self) -> u64 {
-        u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX)
+        let passed = self.origin.elapsed().as_millis();
+        u64::try_from(passed).map_or(UNSEEN - 1, |passed| passed.min(UNSEEN - 1))
+    }
+
+    /// When the phase began: now, if nobody has asked yet.
+    fn began(&self) -> Instant {
+        let mut since = self.since.load(Ordering::Relaxed);
+        if since == UNSEEN {
+            since = self.passed();
+            self.since.store(since, Ordering::Relaxed);
+        }
+        self.origin + Duration::from_millis(since)
     }
 
     /// Whether the socket takes what is written to it.
@@ -97,8 +113,7 @@ impl Line {
         } else {
             limits.idle
         };
-        let since = Duration::from_millis(self.since.load(Ordering::Relaxed));
-        Some(self.origin + since + patience)
+        Some(self.began() + patience)
     }
 
     pub(super) fn must_leave(&self) -> bool {
@@ -174,9 +189,7 @@ impl Seats {
         let idle = lines
             .values()
             .filter(|line| line.is(Phase::Idle) && !line.must_leave());
-        let longest = idle.min_by_key(|line| {
-            line.origin + Duration::from_millis(line.since.load(Ordering::Relaxed))
-        });
+        let longest = idle.min_by_key(|line| line.began());
         if let Some(line) = longest {
             line.waker.wake();
         }

@@ -48,9 +48,10 @@ const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
 /// not wait drops this.
 pub async fn serve(bound: Vec<Bound>, router: Router, limits: Limits, stop: CancellationToken) {
     let seats = Arc::new(Seats::new(limits.connections));
+    let router = Arc::new(router);
     let mut listeners = JoinSet::new();
     for bound in bound {
-        let (router, seats, stop) = (router.clone(), Arc::clone(&seats), stop.clone());
+        let (router, seats, stop) = (Arc::clone(&router), Arc::clone(&seats), stop.clone());
         listeners.spawn(async move {
             match Listener::new(bound.socket) {
                 Ok(listener) => listen(listener, router, limits, seats, stop).await,
@@ -105,7 +106,7 @@ impl Listener {
 
 async fn listen(
     listener: Listener,
-    router: Router,
+    router: Arc<Router>,
     limits: Limits,
     seats: Arc<Seats>,
     stop: CancellationToken,
@@ -139,7 +140,7 @@ async fn listen(
             seat = seats.take() => seat,
         };
         if let Some(seat) = seat {
-            spawn(&mut lines, stream, router.clone(), seat, limits);
+            spawn(&mut lines, stream, Arc::clone(&router), seat, limits);
         }
     }
     // From here on nobody new: the socket file goes, too.
@@ -150,7 +151,7 @@ async fn listen(
     }
 }
 
-fn spawn(lines: &mut JoinSet<()>, stream: Stream, router: Router, seat: Seat, limits: Limits) {
+fn spawn(lines: &mut JoinSet<()>, stream: Stream, router: Arc<Router>, seat: Seat, limits: Limits) {
     match stream {
         Stream::Tcp(stream) => {
             lines.spawn(connection::run(stream, Peer::Tcp, router, seat, limits));

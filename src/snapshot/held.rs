@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::base::{Issued, Now, Secret, Timestamp};
+use crate::base::{Issued, Now, Secret, Timestamp, Zeroizing};
 
 /// A published token. Immutable; whether it is still good depends only on the clocks.
 #[derive(Debug)]
@@ -16,8 +16,10 @@ pub struct Held {
     fingerprint: [u8; 32],
     sent_at: Now,
     lifetime: Option<Duration>,
-    /// The JSON answer before and after `"expires_in"`, serialised once.
-    head: Secret,
+    /// The token as JSON writes it, where that is not the token itself: one copy less to keep.
+    escaped: Option<Secret>,
+    /// The JSON answer from the token's end to `"expires_in"`, and from there on; serialised once.
+    middle: Box<str>,
     tail: Secret,
     api: ApiCall,
 }
@@ -54,11 +56,8 @@ impl Held {
         } = issued;
         let expires_at = lifetime.map(|lifetime| sent_at.wall.plus(lifetime));
         let fingerprint = Sha256::digest(access_token.expose().as_bytes()).into();
-        let head = format!(
-            "{{\"access_token\":{},\"token_type\":{}",
-            json_string(access_token.expose()),
-            json_string(&token_type)
-        );
+        let middle = format!("\",\"token_type\":{}", json_string(&token_type));
+        let escaped = escaped(access_token.expose());
         let tail = tail(expires_at, scope.as_deref(), &members);
         Self {
             token: access_token,
@@ -66,7 +65,8 @@ impl Held {
             fingerprint,
             sent_at,
             lifetime,
-            head: Secret::new(head),
+            escaped,
+            middle: middle.into(),
             tail: Secret::new(tail),
             api,
         }
@@ -127,15 +127,35 @@ impl Held {
 
     /// The token answer (RFC 6749 section 5.1) as JSON at `now`.
     pub fn json(&self, now: Now) -> Secret {
-        let (head, tail) = (self.head.expose(), self.tail.expose());
-        let mut body = String::with_capacity(head.len() + tail.len() + 36);
-        body.push_str(head);
+        let token = self.escaped.as_ref().unwrap_or(&self.token).expose();
+        let tail = self.tail.expose();
+        let size = HEAD.len() + token.len() + self.middle.len() + EXPIRES_IN_MAX + tail.len();
+        let mut body = String::with_capacity(size);
+        body.push_str(HEAD);
+        body.push_str(token);
+        body.push_str(&self.middle);
         if let Some(left) = self.left(now) {
             let _infallible = write!(body, ",\"expires_in\":{}", left.as_secs());
         }
         body.push_str(tail);
         Secret::new(body)
     }
+}
+
+/// How every JSON answer begins: with the token, whose quote `middle` closes.
+const HEAD: &str = "{\"access_token\":\"";
+/// The longest `,"expires_in":N`.
+const EXPIRES_IN_MAX: usize = ",\"expires_in\":".len() + 20;
+
+/// The inside of the token's JSON string, if it is not the token as it is: almost none is.
+fn escaped(token: &str) -> Option<Secret> {
+    let plain = |byte: u8| !matches!(byte, b'"' | b'\\' | 0..=0x1f);
+    if token.bytes().all(plain) {
+        return None;
+    }
+    let quoted = Zeroizing::new(json_string(token));
+    let inside = quoted.strip_prefix('"')?.strip_suffix('"')?;
+    Some(Secret::new(inside))
 }
 
 fn tail(
@@ -206,6 +226,23 @@ mod tests {
             json!({"access_token": "tok\"1", "token_type": "Bearer", "expires_in": 3590,
                 "expires_at": "2026-11-22T01:00:00Z", "scope": "a b", "rest_url": "https://x/", "n": 1})
         );
+    }
+
+    #[test]
+    fn any_token_comes_back_from_json_as_it_is() {
+        let every: String = (0x21..=0x7E_u8).map(char::from).collect();
+        for token in [every.as_str(), "plain", "\"", "\\\"", "a\tb\u{1f}", "ü"] {
+            let issued = Issued {
+                access_token: Secret::new(token),
+                ..issued(Some(u64::MAX), &json!({}))
+            };
+            let held = Held::new(issued, ApiCall::default());
+            let body = held.json(at(0));
+            let answer: Value = serde_json::from_str(body.expose()).unwrap();
+            assert_eq!(answer["access_token"], token);
+            assert_eq!(answer["token_type"], "Bearer");
+            assert_eq!(answer["expires_in"], u64::MAX);
+        }
     }
 
     #[test]
