@@ -78,7 +78,7 @@ const CRATES: [(&str, &[&str]); 15] = [
     ("subtle", &["base"]),
     ("reqwest", &["net"]),
     ("rustls", &["net"]),
-    ("ring", &["exchange"]),
+    ("ring", &["exchange", "sandbox"]),
     ("pkcs8", &["exchange"]),
     ("sec1", &["exchange"]),
     ("p256", &["exchange"]),
