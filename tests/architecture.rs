@@ -73,12 +73,13 @@ const MODULES: [(&str, &[&str]); 15] = [
 ];
 
 /// Crates that only these modules may name.
-const CRATES: [(&str, &[&str]); 15] = [
+const CRATES: [(&str, &[&str]); 16] = [
     ("zeroize", &["base"]),
     ("subtle", &["base"]),
     ("reqwest", &["net"]),
     ("rustls", &["net"]),
-    ("ring", &["exchange", "sandbox"]),
+    ("ring", &["exchange"]),
+    ("jsonwebtoken", &["sandbox"]),
     ("pkcs8", &["exchange"]),
     ("sec1", &["exchange"]),
     ("p256", &["exchange"]),
