@@ -60,7 +60,7 @@ struct Memory {
 /// A token endpoint.
 pub(super) struct Endpoint {
     integration: Arc<Integration>,
-    request: TokenRequest,
+    request: Arc<TokenRequest>,
     host: String,
     client: net::Client,
     gate: Arc<Semaphore>,
@@ -122,7 +122,7 @@ impl Budget<'_> {
 impl Endpoint {
     pub(super) fn new(
         integration: Arc<Integration>,
-        request: &TokenRequest,
+        request: &Arc<TokenRequest>,
         shared: Shared<'_>,
     ) -> Self {
         let changes = Arc::new(watch::Sender::new(0));
@@ -149,13 +149,13 @@ impl Endpoint {
                 Grant::JwtBearer(_, bearer) => Some(Signing {
                     keys: Candidates::new(&bearer.assertion.key, open),
                     passphrase: bearer.assertion.passphrase.as_ref().map(open),
-                    bearer: Arc::new(Bearer::clone(bearer)),
+                    bearer: Arc::clone(bearer),
                 }),
                 Grant::ClientCredentials(_) | Grant::SignedJwt(_) | Grant::Static(_) => None,
             },
             params: values(&request.params),
             headers: values(&request.headers),
-            request: request.clone(),
+            request: Arc::clone(request),
             integration,
             client: shared.client,
             gate: shared.gate,

@@ -37,7 +37,7 @@ impl Bench {
     }
 
     fn source(&self, request: TokenRequest) -> Arc<dyn TokenSource> {
-        self.source_of(integration(Grant::ClientCredentials(Box::new(request))))
+        self.source_of(integration(Grant::ClientCredentials(Arc::new(request))))
     }
 
     fn source_of(&self, integration: Integration) -> Arc<dyn TokenSource> {

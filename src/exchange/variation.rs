@@ -1,6 +1,8 @@
 //! How a refused exchange could be tried otherwise: vendors differ in where they look for the
 //! client's credentials and whether they decode them. Pure.
 
+use std::sync::Arc;
+
 use super::Trace;
 use crate::spec::{BasicEncoding, ClientAuth, Grant, Integration, TokenRequest};
 
@@ -77,7 +79,7 @@ pub fn variation(integration: &Integration, trace: &Trace) -> Option<(Variation,
         ..(**request).clone()
     };
     let varied = Integration {
-        grant: Grant::ClientCredentials(Box::new(request)),
+        grant: Grant::ClientCredentials(Arc::new(request)),
         ..integration.clone()
     };
     Some((variation, varied))

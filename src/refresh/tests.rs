@@ -34,7 +34,7 @@ pub(super) fn integration(name: &str, refresh: RefreshPolicy) -> Integration {
         id: name.parse().unwrap(),
         provider: "acme".into(),
         required: true,
-        grant: Grant::ClientCredentials(Box::new(TokenRequest {
+        grant: Grant::ClientCredentials(Arc::new(TokenRequest {
             endpoint: Endpoint::parse("https://auth.example.com/token").unwrap(),
             auth: ClientAuth::None,
             format: RequestFormat::Form,

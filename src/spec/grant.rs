@@ -1,5 +1,6 @@
 //! How an access token is obtained.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::assertion::{Assertion, Bearer};
@@ -8,12 +9,13 @@ use super::template::RequestValue;
 use super::url::Endpoint;
 use crate::base::Timestamp;
 
+/// Shared with whoever carries it out: there may be thousands.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Grant {
     /// RFC 6749 section 4.4.
-    ClientCredentials(Box<TokenRequest>),
+    ClientCredentials(Arc<TokenRequest>),
     /// RFC 7523 section 2.1, with the variants of vendors.
-    JwtBearer(Box<TokenRequest>, Box<Bearer>),
+    JwtBearer(Arc<TokenRequest>, Arc<Bearer>),
     /// A JWT of our own making is the token.
     SignedJwt(Box<Assertion>),
     /// A token that somebody else obtained.

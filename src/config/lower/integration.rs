@@ -148,7 +148,7 @@ fn grant(
             refuse_others(view, &OF_STATIC, "client_credentials", report);
             refuse_others(view, &OF_ASSERTIONS, "client_credentials", report);
             let request = token_request(view, None, parameters, secrets, report)?;
-            Some(Grant::ClientCredentials(Box::new(request)))
+            Some(Grant::ClientCredentials(Arc::new(request)))
         }
         Some("jwt_bearer") => {
             refuse_others(view, &OF_STATIC, "jwt_bearer", report);
@@ -156,7 +156,7 @@ fn grant(
             let parameter = parameter.unwrap_or(Bearer::PARAMETER);
             let request = token_request(view, Some(parameter), parameters, secrets, report);
             let bearer = bearer(&view.below("assertion"), parameters, secrets, report);
-            Some(Grant::JwtBearer(Box::new(request?), Box::new(bearer?)))
+            Some(Grant::JwtBearer(Arc::new(request?), Arc::new(bearer?)))
         }
         Some("signed_jwt") => {
             refuse_others(view, &OF_CLIENT_CREDENTIALS, "signed_jwt", report);

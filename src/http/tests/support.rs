@@ -41,7 +41,7 @@ pub(super) struct Setup {
 }
 
 pub(super) fn request_grant() -> Grant {
-    Grant::ClientCredentials(Box::new(TokenRequest {
+    Grant::ClientCredentials(Arc::new(TokenRequest {
         endpoint: Endpoint::parse("https://auth.example.com/token").unwrap(),
         auth: ClientAuth::Basic(BasicEncoding::Form),
         format: RequestFormat::Form,

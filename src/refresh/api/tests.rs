@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::*;
@@ -32,7 +34,7 @@ fn issued() -> Issued {
 fn grant(endpoint: &str) -> Grant {
     let mut grant = integration("acme", RefreshPolicy::default()).grant;
     if let Grant::ClientCredentials(request) = &mut grant {
-        request.endpoint = Endpoint::parse(endpoint).unwrap();
+        Arc::make_mut(request).endpoint = Endpoint::parse(endpoint).unwrap();
     }
     grant
 }

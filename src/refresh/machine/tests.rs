@@ -205,7 +205,7 @@ fn the_expiry_of_the_secret_in_use_is_known() {
     let mut spec = integration("acme", RefreshPolicy::default());
     let expires_at = Some(Timestamp::from_unix_seconds(1_900_000_000));
     if let Grant::ClientCredentials(request) = &mut spec.grant {
-        request.client_secret.push(SecretCandidate {
+        Arc::make_mut(request).client_secret.push(SecretCandidate {
             source: SecretSource::Value(Secret::new("x")),
             not_before: None,
             expires_at,

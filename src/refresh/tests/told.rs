@@ -145,7 +145,8 @@ async fn a_secret_that_ends_is_told_once_a_day_from_fourteen_days_ahead() {
         expires_at: expires_at.map(|at| Timestamp::parse_rfc3339(at).unwrap()),
     };
     // The clock of the engine begins at midnight of 22 November.
-    request.client_secret = vec![candidate(Some("2026-12-07T00:00:00Z")), candidate(None)];
+    Arc::make_mut(request).client_secret =
+        vec![candidate(Some("2026-12-07T00:00:00Z")), candidate(None)];
     let (_vendor, _reader) = engine.add_spec(spec, [], token(7 * 86_400));
     engine.start();
     let told = || {

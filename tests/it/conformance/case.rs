@@ -177,7 +177,8 @@ impl Bench {
         };
         let (_, path) = super::split(request.endpoint.url().as_str());
         let url = format!("http://{}{path}", self.vendor.address);
-        request.endpoint = Endpoint::parse(&url).map_err(|error| error.to_string())?;
+        Arc::make_mut(request).endpoint =
+            Endpoint::parse(&url).map_err(|error| error.to_string())?;
         Ok(one)
     }
 
