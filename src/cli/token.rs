@@ -168,7 +168,7 @@ fn shown(
     }
     let held = Held::new(issued, call);
     match format {
-        TokenFormat::Json => Ok(held.json(now)),
+        TokenFormat::Json => Ok(Secret::new(held.json(now))),
         TokenFormat::Raw => Ok(held.token().clone()),
         TokenFormat::Header => held.api().authorization().cloned().ok_or_else(|| {
             let id = &integration.id;

@@ -95,10 +95,10 @@ pub(super) fn render(
         }
     });
     Some(match format {
-        Format::Raw => answer::secret(TEXT, held.token().clone(), held, now),
+        Format::Raw => answer::secret(TEXT, held.token().expose().to_owned(), held, now),
         Format::Header => {
             let authorization = held.api().authorization()?;
-            answer::secret(TEXT, authorization.clone(), held, now)
+            answer::secret(TEXT, authorization.expose().to_owned(), held, now)
         }
         // `curl` is no format of tokens; the query parser lets none through.
         Format::Json | Format::Curl => answer::secret(JSON, held.json(now), held, now),

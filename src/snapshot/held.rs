@@ -125,8 +125,9 @@ impl Held {
         self.left(now).is_some_and(|left| left.is_zero())
     }
 
-    /// The token answer (RFC 6749 section 5.1) as JSON at `now`.
-    pub fn json(&self, now: Now) -> Secret {
+    /// The token answer (RFC 6749 section 5.1) as JSON at `now`: for the caller alone, nothing else
+    /// may be done with it.
+    pub fn json(&self, now: Now) -> String {
         let token = self.escaped.as_ref().unwrap_or(&self.token).expose();
         let tail = self.tail.expose();
         let size = HEAD.len() + token.len() + self.middle.len() + EXPIRES_IN_MAX + tail.len();
@@ -138,7 +139,7 @@ impl Held {
             let _infallible = write!(body, ",\"expires_in\":{}", left.as_secs());
         }
         body.push_str(tail);
-        Secret::new(body)
+        body
     }
 }
 
@@ -220,7 +221,7 @@ mod tests {
         let members = json!({"rest_url": "https://x/", "expires_in": "9", "access_token": "no",
             "scope": "c", "n": 1});
         let held = Held::new(issued(Some(3600), &members), ApiCall::default());
-        let answer: Value = serde_json::from_str(held.json(at(10)).expose()).unwrap();
+        let answer: Value = serde_json::from_str(&held.json(at(10))).unwrap();
         assert_eq!(
             answer,
             json!({"access_token": "tok\"1", "token_type": "Bearer", "expires_in": 3590,
@@ -238,7 +239,7 @@ mod tests {
             };
             let held = Held::new(issued, ApiCall::default());
             let body = held.json(at(0));
-            let answer: Value = serde_json::from_str(body.expose()).unwrap();
+            let answer: Value = serde_json::from_str(&body).unwrap();
             assert_eq!(answer["access_token"], token);
             assert_eq!(answer["token_type"], "Bearer");
             assert_eq!(answer["expires_in"], u64::MAX);
@@ -249,7 +250,7 @@ mod tests {
     fn without_expiry_there_is_no_expiry_member() {
         let members = json!({"expires_at": "soon"});
         let held = Held::new(issued(None, &members), ApiCall::default());
-        let answer: Value = serde_json::from_str(held.json(at(10)).expose()).unwrap();
+        let answer: Value = serde_json::from_str(&held.json(at(10))).unwrap();
         assert_eq!(
             answer,
             json!({"access_token": "tok\"1", "token_type": "Bearer", "scope": "a b"})
