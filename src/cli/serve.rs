@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::output::{Exit, Output};
 use super::setup;
-use crate::config::{Env, Options};
+use crate::config::{Env, Options, Problem};
 use crate::spec::LogFormat;
 
 /// Run the broker: keep tokens fresh and serve them on localhost.
@@ -33,13 +33,18 @@ pub(super) fn run(args: &Args, env: &Env, _output: &mut Output) -> Result<(), Ex
     let loaded = setup::load(args.config.as_deref(), env, Options::default())?;
     let log = &loaded.spec.log;
     crate::telemetry::init_logging(&log.level, log.format == LogFormat::Json);
-    for warning in loaded.warnings.iter().take(WARNINGS_MAX) {
+    warn(loaded.warnings);
+    crate::app::serve(loaded.spec, env.clone())
+        .map_err(|error| Exit::Failed(format!("error: {error}")))
+}
+
+/// By value: the memory of thousands is free before the broker runs.
+fn warn(warnings: Vec<Problem>) {
+    let more = warnings.len().saturating_sub(WARNINGS_MAX);
+    for warning in warnings.into_iter().take(WARNINGS_MAX) {
         tracing::warn!(file = warning.file, "{}: {}", warning.key, warning.message);
     }
-    let more = loaded.warnings.len().saturating_sub(WARNINGS_MAX);
     if more > 0 {
         tracing::warn!("{more} more warnings: token-broker check shows them all");
     }
-    crate::app::serve(loaded.spec, env.clone())
-        .map_err(|error| Exit::Failed(format!("error: {error}")))
 }

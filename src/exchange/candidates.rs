@@ -1,49 +1,48 @@
 //! Secrets of which one is used at a time: which to try, and in which order.
 
-use std::sync::Arc;
-
 use crate::base::Timestamp;
 use crate::secrets::Handle;
 use crate::spec::{SecretCandidate, SecretSource};
 
 /// A list from the configuration with its sources opened.
-pub(super) struct Candidates {
-    list: Vec<SecretCandidate>,
-    handles: Vec<Arc<Handle>>,
+pub(super) struct Candidates(Vec<Candidate>);
+
+struct Candidate {
+    handle: Handle,
+    not_before: Option<Timestamp>,
+    expires_at: Option<Timestamp>,
 }
 
 impl Candidates {
-    pub(super) fn new(
-        list: &[SecretCandidate],
-        open: impl Fn(&SecretSource) -> Arc<Handle>,
-    ) -> Self {
-        let handles = list.iter().map(|one| open(&one.source)).collect();
-        Self {
-            list: list.to_vec(),
-            handles,
-        }
+    pub(super) fn new(list: &[SecretCandidate], open: impl Fn(&SecretSource) -> Handle) -> Self {
+        let candidate = |one: &SecretCandidate| Candidate {
+            handle: open(&one.source),
+            not_before: one.not_before,
+            expires_at: one.expires_at,
+        };
+        Self(list.iter().map(candidate).collect())
     }
 
-    pub(super) fn get(&self, index: usize) -> Option<&Arc<Handle>> {
-        self.handles.get(index)
+    pub(super) fn get(&self, index: usize) -> Option<&Handle> {
+        self.0.get(index).map(|candidate| &candidate.handle)
     }
 
     /// Those to try, the one that worked last first. Those outside their time are left out, unless
     /// all are: then the dates are more likely wrong than the secrets.
     pub(super) fn order(&self, worked: usize, now: Timestamp) -> Vec<usize> {
-        let usable = |candidate: &SecretCandidate| {
+        let usable = |candidate: &Candidate| {
             candidate.not_before.is_none_or(|from| now >= from)
                 && candidate.expires_at.is_none_or(|until| now < until)
         };
         let mut order: Vec<usize> = self
-            .list
+            .0
             .iter()
             .enumerate()
             .filter(|(_, candidate)| usable(candidate))
             .map(|(index, _)| index)
             .collect();
         if order.is_empty() {
-            order = (0..self.list.len()).collect();
+            order = (0..self.0.len()).collect();
         }
         order.sort_by_key(|index| *index != worked);
         order

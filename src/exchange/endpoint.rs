@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
 use super::answer::Answer;
 use super::assertion;
@@ -34,14 +34,14 @@ pub(super) struct Shared<'a> {
 
 enum Input {
     Text(Secret),
-    Source(Arc<secrets::Handle>),
+    Source(secrets::Handle),
 }
 
 /// What assertions are made of.
 struct Signing {
     bearer: Arc<Bearer>,
     keys: Candidates,
-    passphrase: Option<Arc<secrets::Handle>>,
+    passphrase: Option<secrets::Handle>,
 }
 
 /// What one exchange leaves for the next.
@@ -69,7 +69,7 @@ pub(super) struct Endpoint {
     signing: Option<Signing>,
     params: Vec<Input>,
     headers: Vec<Input>,
-    changes: Arc<watch::Sender<u64>>,
+    changes: Arc<secrets::Changes>,
     memory: Mutex<Memory>,
 }
 
@@ -98,8 +98,8 @@ impl TokenSource for Endpoint {
         })
     }
 
-    fn secret_changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
+    fn secret_changes(&self) -> &secrets::Changes {
+        &self.changes
     }
 }
 
@@ -125,7 +125,7 @@ impl Endpoint {
         request: &Arc<TokenRequest>,
         shared: Shared<'_>,
     ) -> Self {
-        let changes = Arc::new(watch::Sender::new(0));
+        let changes = Arc::new(secrets::Changes::default());
         let open = |source: &SecretSource| {
             let handle = shared.vault.open(source);
             handle.notify(&changes);
@@ -266,7 +266,7 @@ impl Endpoint {
         pairs
     }
 
-    fn handles(&self, (secret, key): Pair) -> [Option<&Arc<secrets::Handle>>; 2] {
+    fn handles(&self, (secret, key): Pair) -> [Option<&secrets::Handle>; 2] {
         let keys = self.signing.as_ref().map(|signing| &signing.keys);
         [
             secret.and_then(|index| self.secrets.get(index)),

@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::watch;
 
 use super::lifetime::{self, Lifetime};
 use super::response::is_token;
@@ -16,9 +15,9 @@ use crate::spec::{Hint, Integration, StaticToken};
 pub(super) struct Fixed {
     integration: Arc<Integration>,
     expires_at: Option<Timestamp>,
-    token: Arc<secrets::Handle>,
+    token: secrets::Handle,
     clock: Arc<dyn Clock>,
-    changes: Arc<watch::Sender<u64>>,
+    changes: Arc<secrets::Changes>,
 }
 
 impl fmt::Debug for Fixed {
@@ -34,7 +33,7 @@ impl Fixed {
         vault: &secrets::Vault,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let changes = Arc::new(watch::Sender::new(0));
+        let changes = Arc::new(secrets::Changes::default());
         let token = vault.open(&spec.token);
         token.notify(&changes);
         Self {
@@ -121,7 +120,7 @@ impl TokenSource for Fixed {
         Box::pin(self.look())
     }
 
-    fn secret_changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
+    fn secret_changes(&self) -> &secrets::Changes {
+        &self.changes
     }
 }

@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::watch;
 
 use super::assertion;
 use super::candidates::Candidates;
@@ -19,9 +18,9 @@ pub(super) struct Minted {
     integration: Arc<Integration>,
     assertion: Arc<Assertion>,
     keys: Candidates,
-    passphrase: Option<Arc<secrets::Handle>>,
+    passphrase: Option<secrets::Handle>,
     clock: Arc<dyn Clock>,
-    changes: Arc<watch::Sender<u64>>,
+    changes: Arc<secrets::Changes>,
 }
 
 impl fmt::Debug for Minted {
@@ -37,7 +36,7 @@ impl Minted {
         vault: &secrets::Vault,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let changes = Arc::new(watch::Sender::new(0));
+        let changes = Arc::new(secrets::Changes::default());
         let open = |source: &SecretSource| {
             let handle = vault.open(source);
             handle.notify(&changes);
@@ -144,7 +143,7 @@ impl TokenSource for Minted {
         })
     }
 
-    fn secret_changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
+    fn secret_changes(&self) -> &secrets::Changes {
+        &self.changes
     }
 }

@@ -39,7 +39,8 @@ pub use variation::{Variation, variation};
 use std::fmt;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::watch;
+
+use crate::secrets::Changes;
 
 /// Asked when a request is about to be sent.
 pub type MaySend<'a> = dyn Fn() -> bool + Send + Sync + 'a;
@@ -62,8 +63,8 @@ pub trait TokenSource: Send + Sync + fmt::Debug {
         self.exchange()
     }
 
-    /// A counter that moves when a secret this source uses has a new value.
-    fn secret_changes(&self) -> watch::Receiver<u64>;
+    /// Says when a secret this source uses has a new value; the worker alone looks at it.
+    fn secret_changes(&self) -> &Changes;
 }
 
 #[cfg(test)]

@@ -9,13 +9,13 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::Map;
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{Deps, Supervisor};
 use crate::base::{Clock, ErrorCode, Failure, Issued, Now, Secret, Timestamp, TokioClock};
 use crate::exchange::{Outcome, TokenSource};
+use crate::secrets::Changes;
 use crate::snapshot::{Denied, Doing, MinTtl, Nudge, Reader, Rejected, State, Want};
 use crate::spec::{
     Api, ClientAuth, Endpoint, Grant, Integration, Method, Net, RefreshPolicy, Reissue,
@@ -108,7 +108,7 @@ struct Script {
     asked: Mutex<Vec<Now>>,
     in_flight: AtomicUsize,
     issued: AtomicU64,
-    secrets: watch::Sender<u64>,
+    secrets: Changes,
 }
 
 impl Script {
@@ -132,7 +132,7 @@ impl Script {
     }
 
     fn new_secret(&self) {
-        self.secrets.send_modify(|count| *count += 1);
+        self.secrets.tell();
     }
 }
 
@@ -167,8 +167,8 @@ impl TokenSource for Script {
         .boxed()
     }
 
-    fn secret_changes(&self) -> watch::Receiver<u64> {
-        self.secrets.subscribe()
+    fn secret_changes(&self) -> &Changes {
+        &self.secrets
     }
 }
 
@@ -220,7 +220,7 @@ impl Engine {
             asked: Mutex::default(),
             in_flight: AtomicUsize::new(0),
             issued: AtomicU64::new(0),
-            secrets: watch::Sender::new(0),
+            secrets: Changes::default(),
         });
         let source = Arc::clone(&vendor) as Arc<dyn TokenSource>;
         let spec = Arc::new(spec);

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::api;
@@ -31,18 +30,9 @@ pub(super) struct Worker {
     hold: Option<Arc<Hold>>,
     board: Board,
     machine: Machine,
-    /// `None` once the source cannot change any more.
-    secrets: Option<watch::Receiver<u64>>,
     report: Report,
     /// Panics since the last success.
     panics: u32,
-}
-
-/// What woke a worker.
-enum Woken {
-    Stop,
-    Event(Event),
-    SecretsGone,
 }
 
 /// The worker and its reader; nothing runs yet.
@@ -57,7 +47,6 @@ pub(super) fn build(
     let (board, reader) = board(Snapshot::default(), Machine::asks_only_at_expiry(&spec));
     let worker = Worker {
         machine: Machine::new(Arc::clone(&spec)),
-        secrets: Some(source.secret_changes()),
         report: Report::default(),
         panics: 0,
         spec,
@@ -104,38 +93,19 @@ impl Worker {
     }
 
     /// `None`: stop.
-    async fn woken(&mut self, wait: Option<Duration>, stop: &CancellationToken) -> Option<Event> {
-        loop {
-            let woken = {
-                let (board, secrets) = (&self.board, self.secrets.as_mut());
-                let timer = async {
-                    match wait {
-                        Some(wait) => tokio::time::sleep(wait).await,
-                        None => std::future::pending().await,
-                    }
-                };
-                let moved = async {
-                    match secrets {
-                        Some(secrets) => secrets.changed().await,
-                        None => std::future::pending().await,
-                    }
-                };
-                tokio::select! {
-                    biased;
-                    () = stop.cancelled() => Woken::Stop,
-                    moved = moved => match moved {
-                        Ok(()) => Woken::Event(Event::SecretChanged),
-                        Err(_) => Woken::SecretsGone,
-                    },
-                    nudges = board.nudged() => Woken::Event(Event::Nudged(nudges)),
-                    () = timer => Woken::Event(Event::Timer { used: board.take_used() }),
-                }
-            };
-            match woken {
-                Woken::Stop => return None,
-                Woken::Event(event) => return Some(event),
-                Woken::SecretsGone => self.secrets = None,
+    async fn woken(&self, wait: Option<Duration>, stop: &CancellationToken) -> Option<Event> {
+        let timer = async {
+            match wait {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => std::future::pending().await,
             }
+        };
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => None,
+            () = self.source.secret_changes().changed() => Some(Event::SecretChanged),
+            nudges = self.board.nudged() => Some(Event::Nudged(nudges)),
+            () = timer => Some(Event::Timer { used: self.board.take_used() }),
         }
     }
 
@@ -188,15 +158,7 @@ impl Worker {
         let _answered = self.board.take_used();
         Some(Event::Finished {
             ended,
-            secret_moved: self.secret_moved(),
-        })
-    }
-
-    fn secret_moved(&mut self) -> bool {
-        self.secrets.as_mut().is_some_and(|secrets| {
-            let moved = secrets.has_changed().unwrap_or(false);
-            secrets.mark_unchanged();
-            moved
+            secret_moved: self.source.secret_changes().take(),
         })
     }
 

@@ -1,13 +1,13 @@
-//! One source of one secret, shared by all who name it.
+//! One source of one secret: a value as it is, or what lives outside the configuration, shared by all
+//! who name it.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::watch;
-
 use super::Reason;
+use super::changes::Changes;
 use super::command::{self, Surroundings};
 use super::file::{self, Look, Stamp};
 use crate::base::{Clock, Mono, Secret};
@@ -22,7 +22,15 @@ const WARNINGS: u32 = 3;
 #[error("{0}")]
 pub struct Unavailable(pub String);
 
-pub struct Handle {
+/// Cheap to clone; a value costs nothing beyond itself, as there may be thousands.
+#[derive(Clone)]
+pub enum Handle {
+    Value(Secret),
+    Outside(Arc<Outside>),
+}
+
+/// A file or a command.
+pub struct Outside {
     kind: Kind,
     state: Mutex<State>,
     /// One look at a time: those who come meanwhile wait for its result.
@@ -30,7 +38,6 @@ pub struct Handle {
 }
 
 enum Kind {
-    Value(Secret),
     File(PathBuf, Arc<dyn Clock>),
     Command(Vec<String>, Arc<Surroundings>, Arc<dyn Clock>),
 }
@@ -44,26 +51,67 @@ struct State {
     ran_at: Option<Mono>,
     problem: Option<Reason>,
     failures: u32,
-    listeners: Vec<Weak<watch::Sender<u64>>>,
+    listeners: Vec<Weak<Changes>>,
 }
 
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Handle({})", self.name())
+        match self {
+            Self::Value(_) => f.write_str("Handle(a value)"),
+            Self::Outside(outside) => outside.fmt(f),
+        }
+    }
+}
+
+impl fmt::Debug for Outside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Outside({})", self.name())
     }
 }
 
 impl Handle {
+    /// The latest value. A file is looked at first, so that a swapped secret is used at once.
+    #[cfg(test)]
+    pub async fn read(&self) -> Result<Secret, Unavailable> {
+        self.read_by(None).await
+    }
+
+    /// The same for one listener, which is not told of a value that it gets here.
+    pub async fn read_for(&self, reader: &Arc<Changes>) -> Result<Secret, Unavailable> {
+        self.read_by(Some(reader)).await
+    }
+
+    async fn read_by(&self, reader: Option<&Arc<Changes>>) -> Result<Secret, Unavailable> {
+        match self {
+            Self::Value(secret) => Ok(secret.clone()),
+            Self::Outside(outside) => outside.read_by(reader).await,
+        }
+    }
+
+    /// A vendor refused this value: a command is run again at the next read, at most every 30 s.
+    pub fn refused(&self) {
+        if let Self::Outside(outside) = self {
+            outside.state().stale = true;
+        }
+    }
+
+    /// Tells `listener` whenever there is a new value, as long as somebody else keeps it.
+    pub fn notify(&self, listener: &Arc<Changes>) {
+        if let Self::Outside(outside) = self {
+            let mut state = outside.state();
+            state.listeners.retain(|known| known.strong_count() > 0);
+            state.listeners.push(Arc::downgrade(listener));
+        }
+    }
+}
+
+impl Outside {
     fn of(kind: Kind) -> Arc<Self> {
         Arc::new(Self {
             kind,
             state: Mutex::default(),
             looking: tokio::sync::Mutex::default(),
         })
-    }
-
-    pub(super) fn value(secret: Secret) -> Arc<Self> {
-        Self::of(Kind::Value(secret))
     }
 
     pub(super) fn file(path: PathBuf, clock: Arc<dyn Clock>) -> Arc<Self> {
@@ -81,7 +129,6 @@ impl Handle {
     /// What the configuration names; arguments are left out, as they may hold secrets.
     fn name(&self) -> String {
         match &self.kind {
-            Kind::Value(_) => "the value in the configuration".to_owned(),
             Kind::File(path, _) => format!("file {}", path.display()),
             Kind::Command(argv, _, _) => {
                 format!("command {}", argv.first().map_or("", String::as_str))
@@ -89,44 +136,13 @@ impl Handle {
         }
     }
 
-    /// The latest value. A file is looked at first, so that a swapped secret is used at once.
-    #[cfg(test)]
-    pub async fn read(&self) -> Result<Secret, Unavailable> {
-        self.read_by(None).await
-    }
-
-    /// The same for one listener, which is not told of a value that it gets here.
-    pub async fn read_for(&self, reader: &Arc<watch::Sender<u64>>) -> Result<Secret, Unavailable> {
-        self.read_by(Some(reader)).await
-    }
-
-    async fn read_by(
-        &self,
-        reader: Option<&Arc<watch::Sender<u64>>>,
-    ) -> Result<Secret, Unavailable> {
-        if let Kind::Value(secret) = &self.kind {
-            return Ok(secret.clone());
-        }
+    async fn read_by(&self, reader: Option<&Arc<Changes>>) -> Result<Secret, Unavailable> {
         self.look_for(reader).await;
         let state = self.state();
         state.value.clone().ok_or_else(|| {
             let problem = state.problem.as_deref().unwrap_or("has not been read yet");
             Unavailable(format!("{} {problem}", self.name()))
         })
-    }
-
-    /// A vendor refused this value: a command is run again at the next read, at most every 30 s.
-    pub fn refused(&self) {
-        self.state().stale = true;
-    }
-
-    /// Counts `listener` up whenever there is a new value, as long as somebody else keeps it.
-    pub fn notify(&self, listener: &Arc<watch::Sender<u64>>) {
-        if !matches!(self.kind, Kind::Value(_)) {
-            let mut state = self.state();
-            state.listeners.retain(|known| known.strong_count() > 0);
-            state.listeners.push(Arc::downgrade(listener));
-        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -138,10 +154,9 @@ impl Handle {
         self.look_for(None).await;
     }
 
-    async fn look_for(&self, reader: Option<&Arc<watch::Sender<u64>>>) {
+    async fn look_for(&self, reader: Option<&Arc<Changes>>) {
         let _one_at_a_time = self.looking.lock().await;
         match &self.kind {
-            Kind::Value(_) => {}
             Kind::File(path, clock) => {
                 let (path, seen, now) = (path.clone(), self.state().stamp, clock.now().wall);
                 let looked = tokio::task::spawn_blocking(move || file::look(&path, seen, now));
@@ -177,12 +192,7 @@ impl Handle {
         wanted && spaced
     }
 
-    fn found(
-        &self,
-        secret: Secret,
-        stamp: Option<Stamp>,
-        reader: Option<&Arc<watch::Sender<u64>>>,
-    ) {
+    fn found(&self, secret: Secret, stamp: Option<Stamp>, reader: Option<&Arc<Changes>>) {
         self.recovered();
         let mut state = self.state();
         state.stamp = stamp;
@@ -198,7 +208,7 @@ impl Handle {
             if reader.is_some_and(|reader| Arc::ptr_eq(reader, &listener)) {
                 continue;
             }
-            listener.send_modify(|count| *count = count.wrapping_add(1));
+            listener.tell();
         }
     }
 

@@ -4,11 +4,13 @@
 //! once is never lost to a later failure, no value and no output of a command reaches the log, and
 //! no file is read on the serving thread.
 
+mod changes;
 mod command;
 mod file;
 mod handle;
 mod vault;
 
+pub use changes::Changes;
 pub use handle::{Handle, Unavailable};
 pub use vault::Vault;
 

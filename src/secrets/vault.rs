@@ -11,7 +11,7 @@ use futures_util::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
 use super::command::Surroundings;
-use super::handle::Handle;
+use super::handle::{Handle, Outside};
 use crate::base::Clock;
 use crate::spec::SecretSource;
 
@@ -29,7 +29,7 @@ enum Name {
 pub struct Vault {
     clock: Arc<dyn Clock>,
     around: Arc<Surroundings>,
-    known: Mutex<HashMap<Name, Weak<Handle>>>,
+    known: Mutex<HashMap<Name, Weak<Outside>>>,
 }
 
 impl fmt::Debug for Vault {
@@ -61,23 +61,23 @@ impl Vault {
     }
 
     /// The handle of a source: the same one for all who name the same file or command.
-    pub fn open(&self, source: &SecretSource) -> Arc<Handle> {
+    pub fn open(&self, source: &SecretSource) -> Handle {
         let name = match source {
-            SecretSource::Value(secret) => return Handle::value(secret.clone()),
+            SecretSource::Value(secret) => return Handle::Value(secret.clone()),
             SecretSource::File(path) => Name::File(path.clone()),
             SecretSource::Command(argv) => Name::Command(argv.clone()),
         };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(handle) = known.get(&name).and_then(Weak::upgrade) {
-            return handle;
+        if let Some(outside) = known.get(&name).and_then(Weak::upgrade) {
+            return Handle::Outside(outside);
         }
         let clock = Arc::clone(&self.clock);
-        let handle = match &name {
-            Name::File(path) => Handle::file(path.clone(), clock),
-            Name::Command(argv) => Handle::command(argv.clone(), Arc::clone(&self.around), clock),
+        let outside = match &name {
+            Name::File(path) => Outside::file(path.clone(), clock),
+            Name::Command(argv) => Outside::command(argv.clone(), Arc::clone(&self.around), clock),
         };
-        known.insert(name, Arc::downgrade(&handle));
-        handle
+        known.insert(name, Arc::downgrade(&outside));
+        Handle::Outside(outside)
     }
 
     /// Looks at every source in use every ten seconds, until `stop`.
@@ -88,16 +88,16 @@ impl Vault {
             .is_some()
         {
             let looked = futures_util::stream::iter(self.in_use())
-                .for_each_concurrent(SIDE_BY_SIDE, |handle| async move { handle.look().await });
+                .for_each_concurrent(SIDE_BY_SIDE, |outside| async move { outside.look().await });
             if stop.run_until_cancelled(looked).await.is_none() {
                 return;
             }
         }
     }
 
-    fn in_use(&self) -> Vec<Arc<Handle>> {
+    fn in_use(&self) -> Vec<Arc<Outside>> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|_, handle| handle.strong_count() > 0);
+        known.retain(|_, outside| outside.strong_count() > 0);
         known.values().filter_map(Weak::upgrade).collect()
     }
 
