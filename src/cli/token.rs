@@ -170,7 +170,7 @@ fn shown(
     match format {
         TokenFormat::Json => Ok(Secret::new(held.json(now))),
         TokenFormat::Raw => Ok(held.token().clone()),
-        TokenFormat::Header => held.api().authorization().cloned().ok_or_else(|| {
+        TokenFormat::Header => held.api().authorization().ok_or_else(|| {
             let id = &integration.id;
             Exit::Failed(format!(
                 "error: {id}: its API calls take no Authorization header\n  what to do:   ask a \

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::answer::Answer;
 use super::assertion;
@@ -376,22 +376,33 @@ impl Endpoint {
         may_send: &MaySend<'_>,
         trace: Option<&mut Trace>,
     ) -> Option<Outcome> {
-        let id = &self.integration.id;
-        let secret_in_use = if self.integration.grant.counts_keys() {
-            pair.1
-        } else {
-            pair.0
-        };
         // It is never closed; without a permit the request goes all the same. Thousands may wait
         // here after a start, so what a request takes is made, and boxed, behind the gate.
         let permit = self.gate.acquire().await.ok();
         if !may_send() {
             return None;
         }
+        Some(Box::pin(self.send(filled, pair, budget, permit, trace)).await)
+    }
+
+    async fn send(
+        &self,
+        filled: &Filled,
+        pair: Pair,
+        budget: &mut Budget<'_>,
+        permit: Option<SemaphorePermit<'_>>,
+        trace: Option<&mut Trace>,
+    ) -> Outcome {
+        let id = &self.integration.id;
+        let secret_in_use = if self.integration.grant.counts_keys() {
+            pair.1
+        } else {
+            pair.0
+        };
         let bearer = self.signing.as_ref().map(|signing| &*signing.bearer);
         let request = match request::build(&self.request, bearer, filled) {
             Ok(request) => request,
-            Err(error) => return Some(self.unavailable(&error.to_string())),
+            Err(error) => return self.unavailable(&error.to_string()),
         };
         let looked = trace.map(|trace| {
             let held = self.held(filled, &self.memory());
@@ -404,7 +415,7 @@ impl Endpoint {
             integration.id = %id, endpoint = %self.request.endpoint, secret.index = secret_in_use,
             "asking for a token for {id}"
         );
-        let sent = budget.spend(Box::pin(self.client.send(request))).await;
+        let sent = budget.spend(self.client.send(request)).await;
         drop(permit);
         let now = self.clock.now();
         let answer = sent.unwrap_or_else(|| Err(net::Error::timeout()));
@@ -424,7 +435,7 @@ impl Endpoint {
                 .attempts
                 .push(look.finish(&answer, &outcome, shape, sent_at, now, secret_in_use));
         }
-        Some(outcome)
+        outcome
     }
 
     fn judge(

@@ -18,9 +18,9 @@ pub(super) async fn get(context: &Context, name: &str, query: Query) -> Result<A
     let held = token::obtain(context, &entry, query).await?;
     let now = context.clock.now();
     let (content_type, text) = match query.format {
-        Some(Format::Curl) => ("text/plain; charset=utf-8", curl(held.api())),
+        Some(Format::Curl) => ("text/plain; charset=utf-8", curl(&held.api())),
         Some(Format::Json | Format::Raw | Format::Header) | None => {
-            ("application/json", as_json(held.api()))
+            ("application/json", as_json(&held.api()))
         }
     };
     entry.counters.token_request(TokenLabel::Served);

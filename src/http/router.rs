@@ -141,6 +141,13 @@ fn style(method: &Method, path: &str) -> Style {
     }
 }
 
+async fn refused_by_guards(head: &Parts, body: Incoming, problem: &Problem) -> Reply {
+    // What is left unread would take the answer with it when the connection is closed.
+    let _unread = body::read(&head.headers, body).await;
+    let answer = problem.render(style(&head.method, head.uri.path()));
+    answer.map(Either::Left)
+}
+
 /// Counts a failed request for a token, and renders the problem.
 fn refused(
     resource: Resource,
@@ -160,8 +167,7 @@ fn refused(
 impl Router {
     pub(super) async fn answer(&self, peer: Peer, request: hyper::Request<Incoming>) -> Reply {
         let begun = self.context.clock.now();
-        let (mut reply, route) = self.reply(peer, request, begun).await;
-        answer::seal(reply.headers_mut());
+        let (reply, route) = self.reply(peer, request, begun).await;
         let took = self.context.clock.mono().since(begun.mono);
         self.context.metrics.answered(route, took);
         reply
@@ -174,18 +180,22 @@ impl Router {
         now: Now,
     ) -> (Reply, Route) {
         let (head, body) = request.into_parts();
-        let path = head.uri.path();
-        if let Err(problem) = self.guard(peer, &head) {
-            // What is left unread would take the answer with it when the connection is closed.
-            let _unread = body::read(&head.headers, body).await;
-            let answer = problem.render(style(&head.method, path));
-            return (answer.map(Either::Left), Route::Other);
-        }
-        if body.is_end_stream()
+        let guarded = self.guard(peer, &head);
+        if guarded.is_ok()
+            && body.is_end_stream()
             && let Some(answer) = self.at_once(&head, now)
         {
             return (answer.map(Either::Left), Route::Token);
         }
+        let (mut reply, route) = match guarded {
+            Ok(()) => self.routed(head, body).await,
+            Err(problem) => (refused_by_guards(&head, body, &problem).await, Route::Other),
+        };
+        answer::seal(reply.headers_mut());
+        (reply, route)
+    }
+
+    async fn routed(&self, head: Parts, body: Incoming) -> (Reply, Route) {
         let request = hyper::Request::from_parts(head, Body::new(body));
         let mut answer = match self.routes.clone().oneshot(request).await {
             Ok(answer) => answer,
@@ -207,7 +217,8 @@ impl Router {
     }
 
     /// The request that is almost every request, `GET /token/{integration}` for a good token,
-    /// without going through the router; what is not exactly that is left to it.
+    /// without going through the router; what is not exactly that is left to it. The answer is
+    /// sealed already.
     fn at_once(&self, request: &Parts, now: Now) -> Option<Answer> {
         self.guards.as_ref()?;
         let name = request.uri.path().strip_prefix("/token/")?;

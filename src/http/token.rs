@@ -6,7 +6,7 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
 
 use super::Context;
-use super::answer::{self, Answer};
+use super::answer::{self, Answer, JSON};
 use super::directory::Entry;
 use super::error::Problem;
 use super::negotiate;
@@ -16,7 +16,6 @@ use crate::snapshot::{Denied, Held, MinTtl, Rejected, Want};
 use crate::spec::Grant;
 use crate::telemetry::TokenLabel;
 
-const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
 
 pub(super) fn want(context: &Context, query: Query) -> Want {

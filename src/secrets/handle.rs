@@ -84,7 +84,8 @@ impl Handle {
     async fn read_by(&self, reader: Option<&Arc<Changes>>) -> Result<Secret, Unavailable> {
         match self {
             Self::Value(secret) => Ok(secret.clone()),
-            Self::Outside(outside) => outside.read_by(reader).await,
+            // Boxed: thousands of exchanges wait at a start, most of them for secrets that are values.
+            Self::Outside(outside) => Box::pin(outside.read_by(reader)).await,
         }
     }
 

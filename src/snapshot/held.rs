@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use super::call::{ApiCall, Kept};
 use crate::base::{Issued, Now, Secret, Timestamp, Zeroizing};
 
 /// A published token. Immutable; whether it is still good depends only on the clocks.
@@ -21,26 +22,7 @@ pub struct Held {
     /// The JSON answer from the token's end to `"expires_in"`, and from there on; serialised once.
     middle: Box<str>,
     tail: Secret,
-    api: ApiCall,
-}
-
-/// What an API call needs. Values are finished text: they hold the token, so they are secrets.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ApiCall {
-    pub base_url: Option<String>,
-    /// Names as the operator wrote them.
-    pub headers: Vec<(String, Secret)>,
-    pub query: Vec<(String, Secret)>,
-}
-
-impl ApiCall {
-    pub fn authorization(&self) -> Option<&Secret> {
-        let found = self
-            .headers
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
-        found.map(|(_, value)| value)
-    }
+    api: Kept,
 }
 
 impl Held {
@@ -60,7 +42,6 @@ impl Held {
         let escaped = escaped(access_token.expose());
         let tail = tail(expires_at, scope.as_deref(), &members);
         Self {
-            token: access_token,
             token_type,
             fingerprint,
             sent_at,
@@ -68,7 +49,8 @@ impl Held {
             escaped,
             middle: middle.into(),
             tail: Secret::new(tail),
-            api,
+            api: Kept::new(api, &access_token),
+            token: access_token,
         }
     }
 
@@ -97,8 +79,9 @@ impl Held {
             })
     }
 
-    pub fn api(&self) -> &ApiCall {
-        &self.api
+    /// Put together for the caller: the token is in it.
+    pub fn api(&self) -> ApiCall {
+        self.api.with(&self.token)
     }
 
     pub fn sent_at(&self) -> Now {

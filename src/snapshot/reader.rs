@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
-use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use super::bell::{Bell, Nudge};
+use super::Shared;
+use super::bell::Nudge;
 use super::held::Held;
 use super::state::{Doing, Snapshot};
 use crate::base::{Clock, Failure, Now};
@@ -92,8 +92,7 @@ pub struct Refreshed {
 /// A reader of one integration; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Reader {
-    latest: watch::Receiver<Arc<Snapshot>>,
-    bell: Arc<Bell>,
+    shared: Arc<Shared>,
     asks_only_at_expiry: bool,
 }
 
@@ -109,32 +108,28 @@ enum Look {
 }
 
 impl Reader {
-    pub(super) fn new(
-        latest: watch::Receiver<Arc<Snapshot>>,
-        bell: Arc<Bell>,
-        asks_only_at_expiry: bool,
-    ) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, asks_only_at_expiry: bool) -> Self {
         Self {
-            latest,
-            bell,
+            shared,
             asks_only_at_expiry,
         }
     }
 
     pub fn get(&self) -> Arc<Snapshot> {
-        Arc::clone(&self.latest.borrow())
+        self.shared.latest.get()
     }
 
     pub fn nudge(&self, nudge: Nudge) {
-        self.bell.ring(nudge);
+        self.shared.bell.ring(nudge);
     }
 
     /// The held token if it is good now: the path of almost every request, without waiting.
     pub fn good(&self, now: Now, min_ttl: MinTtl) -> Option<Arc<Held>> {
-        self.bell.mark_used();
-        let snapshot = self.latest.borrow();
-        let held = snapshot.valid(now)?;
-        matches!(enough(held, now, min_ttl), Ok(true)).then(|| Arc::clone(held))
+        self.shared.bell.mark_used();
+        self.shared.latest.look(|snapshot| {
+            let held = snapshot.valid(now)?;
+            matches!(enough(held, now, min_ttl), Ok(true)).then(|| Arc::clone(held))
+        })
     }
 
     /// A good token, waiting for the worker if need be.
@@ -143,9 +138,8 @@ impl Reader {
             return Ok(held);
         }
         let deadline = Instant::now() + want.wait;
-        let mut latest = self.latest.clone();
+        let mut snapshot = self.get();
         loop {
-            let snapshot = Arc::clone(&latest.borrow_and_update());
             let now = clock.now();
             let patience = deadline.saturating_duration_since(Instant::now());
             let until = match self.look(&snapshot, now, want.min_ttl) {
@@ -153,7 +147,7 @@ impl Reader {
                 Look::Denied(denied) => return Err(denied),
                 Look::Wait { nudge, until } => {
                     if let Some(nudge) = nudge {
-                        self.bell.ring(nudge);
+                        self.nudge(nudge);
                     }
                     until
                 }
@@ -165,10 +159,10 @@ impl Reader {
             if patience.is_zero() || until.is_some_and(|until| until > patience) {
                 return Err(not_yet());
             }
-            match timeout_at(deadline, latest.changed()).await {
+            match timeout_at(deadline, self.shared.latest.after(&snapshot)).await {
                 Err(_elapsed) => return Err(not_yet()),
-                Ok(Err(_closed)) => return Err(Denied::Gone),
-                Ok(Ok(())) => {}
+                Ok(None) => return Err(Denied::Gone),
+                Ok(Some(next)) => snapshot = next,
             }
         }
     }
@@ -209,8 +203,7 @@ impl Reader {
         want: Want,
         rejected: Option<Rejected>,
     ) -> Result<Refreshed, Denied> {
-        let mut latest = self.latest.clone();
-        let first = Arc::clone(&latest.borrow_and_update());
+        let first = self.get();
         let now = clock.now();
         let named = |snapshot: &Snapshot, now: Now| {
             snapshot
@@ -228,21 +221,21 @@ impl Reader {
                 retry_after: (!next.is_zero()).then_some(next),
             });
         }
-        self.bell.ring(Nudge::Force);
+        self.nudge(Nudge::Force);
         let deadline = Instant::now() + want.wait;
         // A worker that has to wait itself, as when a `Retry-After` is shared, does not ask for this.
         let pending = |now: &Snapshot| {
             let asks = matches!(now.doing, Doing::Idle | Doing::Asking);
             asks && now.finished == first.finished
         };
-        while pending(&latest.borrow()) {
-            match timeout_at(deadline, latest.changed()).await {
+        let mut last = Arc::clone(&first);
+        while pending(&last) {
+            match timeout_at(deadline, self.shared.latest.after(&last)).await {
                 Err(_elapsed) => break,
-                Ok(Err(_closed)) => return Err(Denied::Gone),
-                Ok(Ok(())) => {}
+                Ok(None) => return Err(Denied::Gone),
+                Ok(Some(next)) => last = next,
             }
         }
-        let last = Arc::clone(&latest.borrow());
         // A token that the vendor's API refused is useless to its caller, whatever its expiry.
         if named(&last, clock.now())
             && let Some(failure) = &last.failure

@@ -15,7 +15,7 @@ use crate::config::schema::merges;
 use crate::config::tree::{Node, Table};
 use crate::spec::{
     Api, Bearer, Endpoint, Grant, HostPattern, Integration, Net, Piece, RefreshPolicy,
-    ResponseShape, StaticToken, Template,
+    ResponseShape, StaticToken, Template, Vendor,
 };
 
 const GRANTS: [&str; 4] = ["client_credentials", "jwt_bearer", "signed_jwt", "static"];
@@ -52,6 +52,8 @@ pub(super) struct Globals<'a> {
     pub(super) refresh: RefreshPolicy,
     pub(super) responses: Pool<ResponseShape>,
     pub(super) apis: Pool<Api>,
+    /// Of integrations without a provider.
+    pub(super) no_vendor: Arc<Vendor>,
 }
 
 /// Equal values once: thousands of integrations at one vendor have the same shape.
@@ -123,10 +125,10 @@ pub(super) fn integration(
         refresh,
         response: globals.responses.share(response),
         api: globals.apis.share(api),
-        vendor: definition
-            .provider
-            .as_ref()
-            .map_or_else(Arc::default, |provider| Arc::clone(&provider.vendor)),
+        vendor: definition.provider.as_ref().map_or_else(
+            || Arc::clone(&globals.no_vendor),
+            |it| Arc::clone(&it.vendor),
+        ),
     })
 }
 

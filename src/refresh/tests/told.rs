@@ -120,7 +120,7 @@ async fn what_is_left_out_of_the_api_call_is_told_once() {
     assert_eq!(held.api().base_url, None);
     assert_eq!(
         held.api().authorization(),
-        Some(&Secret::new("Bearer token-3"))
+        Some(Secret::new("Bearer token-3"))
     );
     let told = lines.0.lock().unwrap();
     let warnings: Vec<_> = told
