@@ -138,7 +138,7 @@ fn the_documented_defaults_are_the_defaults() {
     .unwrap()
     .spec;
     assert_eq!(bare.server, Server::default());
-    assert_eq!(bare.integrations[0].refresh, RefreshPolicy::default());
+    assert_eq!(*bare.integrations[0].refresh, RefreshPolicy::default());
     let mut expected = bare;
     expected.server.listen_is_default = false;
     assert_eq!(documented, expected);

@@ -52,7 +52,7 @@ fn integration(grant: Grant) -> Integration {
         required: true,
         grant,
         net: Arc::new(Net::default()),
-        refresh: RefreshPolicy::default(),
+        refresh: Arc::new(RefreshPolicy::default()),
         response: Arc::new(ResponseShape::default()),
         api: Arc::new(Api {
             base_url: None,

@@ -46,7 +46,7 @@ pub(super) fn integration(name: &str, refresh: RefreshPolicy) -> Integration {
             headers: Vec::new(),
         })),
         net: Arc::new(Net::default()),
-        refresh,
+        refresh: Arc::new(refresh),
         response: Arc::default(),
         api: Arc::new(Api {
             base_url: None,

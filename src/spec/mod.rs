@@ -57,7 +57,7 @@ pub struct Integration {
     pub required: bool,
     pub grant: Grant,
     pub net: Arc<Net>,
-    pub refresh: RefreshPolicy,
+    pub refresh: Arc<RefreshPolicy>,
     pub response: Arc<ResponseShape>,
     pub api: Arc<Api>,
     /// Error rules and hints of the provider file.

@@ -49,7 +49,7 @@ pub(super) struct Globals<'a> {
     pub(super) secrets: &'a Secrets<'a>,
     pub(super) sections: &'a Table,
     pub(super) net: Arc<Net>,
-    pub(super) refresh: RefreshPolicy,
+    pub(super) refresh: Arc<RefreshPolicy>,
     pub(super) responses: Pool<ResponseShape>,
     pub(super) apis: Pool<Api>,
     /// Of integrations without a provider.
@@ -97,9 +97,9 @@ pub(super) fn integration(
     let refresh = if let Some(own) = view.below("refresh").table {
         let table = over(globals.sections, "refresh", own);
         let view = View::new(&table, view.path("refresh"), &definition.file);
-        policy::refresh(&view, report)
+        Arc::new(policy::refresh(&view, report))
     } else {
-        globals.refresh.clone()
+        Arc::clone(&globals.refresh)
     };
     let net = if let Some(own) = view.below("net").table {
         let table = over(globals.sections, "net", own);

@@ -185,7 +185,7 @@ pub(super) fn spec(resolved: &Resolved, env: &Env, options: Options, report: &mu
     };
     // Both are read even where no integration uses them as they are.
     let net = Arc::new(policy::net(&root.below("net"), env, report));
-    let refresh = policy::refresh(&root.below("refresh"), report);
+    let refresh = Arc::new(policy::refresh(&root.below("refresh"), report));
     let globals = integration::Globals {
         secrets: &secrets,
         sections: &resolved.sections,

@@ -69,7 +69,7 @@ fn integration(name: &str) -> Integration {
             request_grant()
         },
         net: Arc::default(),
-        refresh: RefreshPolicy::default(),
+        refresh: Arc::new(RefreshPolicy::default()),
         response: Arc::default(),
         api: Arc::new(Api {
             base_url: None,
