@@ -18,5 +18,5 @@ pub use failure::{ErrorCode, Failure, VendorAnswer};
 pub use id::{IdError, IntegrationId};
 pub use redact::{Redactor, VENDOR_TEXT_MAX};
 pub use secret::Secret;
-pub use token::Issued;
+pub use token::{Issued, RefreshToken};
 pub use zeroize::Zeroizing;

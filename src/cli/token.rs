@@ -110,23 +110,18 @@ fn direct(args: &Args, env: &Env, output: &mut Output) -> Result<(), Exit> {
     let name = integration.id.as_str();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let outcome = setup::block_on(exchange(&integration, &clock))??;
-    let failure = match outcome {
-        Outcome::Issued(issued) => {
-            let format = args.format.unwrap_or_default();
-            let shown = shown(format, *issued, &integration, clock.now(), output)?;
-            return output.line(shown.expose());
+    let failure = outcome.failure().cloned();
+    if let Outcome::Issued(issued) = outcome {
+        let format = args.format.unwrap_or_default();
+        let shown = shown(format, *issued, &integration, clock.now(), output)?;
+        return output.line(shown.expose());
+    }
+    Err(Exit::Failed(match failure {
+        Some(failure) if args.format == Some(TokenFormat::Json) => {
+            explain::failure_document(name, &failure).to_string()
         }
-        Outcome::Transient { failure, .. }
-        | Outcome::BadCredential(failure)
-        | Outcome::BadRequest(failure)
-        | Outcome::DeadGrant(failure)
-        | Outcome::Expired(failure)
-        | Outcome::SecretUnavailable(failure) => failure,
-    };
-    Err(Exit::Failed(if args.format == Some(TokenFormat::Json) {
-        explain::failure_document(name, &failure).to_string()
-    } else {
-        explain::failure(name, &failure)
+        Some(failure) => explain::failure(name, &failure),
+        None => format!("error: {name}: the consent is still being waited for"),
     }))
 }
 

@@ -12,11 +12,11 @@ use tokio::sync::{Semaphore, watch};
 use super::answer::Answer;
 use super::assertion;
 use super::candidates::{Candidates, Pair, pairs};
-use super::fixed::failure;
+use super::fixed::{failure, no_device_flow};
 use super::request::{self, Filled};
 use super::skew::Skew;
 use super::verdict::{self, Context};
-use super::{MaySend, Outcome, TokenSource, Trace, trace};
+use super::{Ask, DeviceAuthorization, MaySend, Outcome, Present, TokenSource, Trace, trace};
 use crate::base::{Clock, ErrorCode, Failure, Mono, Now, Secret};
 use crate::net;
 use crate::secrets;
@@ -80,22 +80,12 @@ impl fmt::Debug for Endpoint {
 }
 
 impl TokenSource for Endpoint {
-    fn exchange(&self) -> BoxFuture<'_, Outcome> {
-        Box::pin(async {
-            let outcome = self.ask(&|| true, None).await;
-            outcome.unwrap_or_else(|| self.unavailable("nothing was sent"))
-        })
+    fn ask<'a>(&'a self, ask: Ask<'a>) -> BoxFuture<'a, Option<Outcome>> {
+        Box::pin(self.exchange(ask))
     }
 
-    fn exchange_if<'a>(&'a self, may_send: &'a MaySend<'a>) -> BoxFuture<'a, Option<Outcome>> {
-        Box::pin(self.ask(may_send, None))
-    }
-
-    fn examine<'a>(&'a self, trace: &'a mut Trace) -> BoxFuture<'a, Outcome> {
-        Box::pin(async {
-            let outcome = self.ask(&|| true, Some(trace)).await;
-            outcome.unwrap_or_else(|| self.unavailable("nothing was sent"))
-        })
+    fn device_authorization(&self) -> BoxFuture<'_, Result<DeviceAuthorization, Outcome>> {
+        Box::pin(async { Err(no_device_flow(self.clock.now())) })
     }
 
     fn secret_changes(&self) -> watch::Receiver<u64> {
@@ -151,7 +141,10 @@ impl Endpoint {
                     passphrase: bearer.assertion.passphrase.as_ref().map(open),
                     bearer: Arc::clone(bearer),
                 }),
-                Grant::ClientCredentials(_) | Grant::SignedJwt(_) | Grant::Static(_) => None,
+                Grant::ClientCredentials(_)
+                | Grant::RefreshToken(..)
+                | Grant::SignedJwt(_)
+                | Grant::Static(_) => None,
             },
             params: values(&request.params),
             headers: values(&request.headers),
@@ -167,7 +160,12 @@ impl Endpoint {
 
     /// Asks with the secret and the key that worked last; if the vendor refuses them, with the
     /// others, once each.
-    async fn ask(&self, may_send: &MaySend<'_>, mut trace: Option<&mut Trace>) -> Option<Outcome> {
+    async fn exchange(&self, ask: Ask<'_>) -> Option<Outcome> {
+        let Ask {
+            present,
+            may_send,
+            mut trace,
+        } = ask;
         let mut budget = Budget {
             left: self.integration.refresh.timeout,
             clock: &*self.clock,
@@ -179,6 +177,7 @@ impl Endpoint {
             Ok(filled) => filled,
             Err(outcome) => return Some(outcome),
         };
+        filled.present = present;
         let mut refusal: Option<Failure> = None;
         let mut unreadable: Option<String> = None;
         let mut unusable: Option<String> = None;
@@ -330,6 +329,7 @@ impl Endpoint {
 
     async fn read_inputs(&self) -> Result<Filled, Outcome> {
         Ok(Filled {
+            present: Present::Nothing,
             client_secret: None,
             assertion: None,
             key: None,
@@ -447,7 +447,7 @@ impl Endpoint {
             now,
             held: &held,
             secret_in_use,
-            refresh_token_sent: false,
+            refresh_token_sent: matches!(filled.present, Present::RefreshToken(_)),
             html_refusals: memory.html_refusals,
             timeout: policy.timeout,
             connect_timeout: policy.connect_timeout,
@@ -493,6 +493,7 @@ impl Endpoint {
             .chain(filled.passphrase.clone())
             .chain(secret_inputs)
             .chain(memory.token.clone())
+            .chain(filled.present.secrets())
             .collect()
     }
 

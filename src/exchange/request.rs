@@ -7,14 +7,18 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method as Verb};
 use serde_json::{Map, Value};
 
-use super::auth;
+use super::{Present, auth};
 use crate::base::Secret;
 use crate::net;
 use crate::spec::{Bearer, ClientAuth, Method, RequestFormat, TokenRequest};
 
+/// RFC 8628 section 3.4.
+const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+
 /// The secrets of one attempt, read just before it.
 #[derive(Debug, Default)]
 pub(super) struct Filled {
+    pub(super) present: Present,
     pub(super) client_secret: Option<Secret>,
     pub(super) assertion: Option<Secret>,
     /// What the assertion was made with: never sent, and never to be shown.
@@ -111,28 +115,51 @@ fn params<'a>(
         ClientAuth::None => (id, ""),
     };
     let scope = request.scope.as_deref().unwrap_or_default();
-    let (grant_type, parameter) = match bearer {
-        Some(bearer) => (
-            bearer.grant_type.as_deref().unwrap_or_default(),
-            bearer.parameter.as_str(),
-        ),
-        None => ("client_credentials", Bearer::PARAMETER),
+    let grant: Vec<(&str, &str)> = match (&filled.present, bearer) {
+        (Present::Nothing, Some(bearer)) => {
+            let assertion = filled.assertion.as_ref().map_or("", Secret::expose);
+            let grant_type = bearer.grant_type.as_deref().unwrap_or_default();
+            vec![("grant_type", grant_type), (&bearer.parameter, assertion)]
+        }
+        (Present::Nothing, None) => vec![("grant_type", "client_credentials")],
+        (Present::RefreshToken(token), _) => vec![
+            ("grant_type", "refresh_token"),
+            ("refresh_token", token.expose()),
+        ],
+        (
+            Present::Code {
+                code,
+                verifier,
+                redirect_uri,
+            },
+            _,
+        ) => vec![
+            ("grant_type", "authorization_code"),
+            ("code", code.expose()),
+            ("redirect_uri", redirect_uri),
+            ("code_verifier", verifier.expose()),
+        ],
+        (Present::DeviceCode(code), _) => {
+            vec![("grant_type", DEVICE_CODE), ("device_code", code.expose())]
+        }
     };
-    let assertion = filled.assertion.as_ref().map_or("", Secret::expose);
-    let ours = [
-        ("grant_type", grant_type),
-        (parameter, assertion),
+    // What was consented to is in the consent: RFC 6749 section 6 lets `scope` be left out.
+    let scope = match filled.present {
+        Present::Nothing => scope,
+        Present::RefreshToken(_) | Present::Code { .. } | Present::DeviceCode(_) => "",
+    };
+    let client = [
         ("client_id", id),
         ("client_secret", secret),
         ("scope", scope),
     ];
+    let ours = grant.into_iter().chain(client);
     let configured = request
         .params
         .iter()
         .zip(&filled.params)
         .map(|((name, _), value)| (name.as_str(), value.expose()));
-    ours.into_iter()
-        .filter(|(name, _)| !request.params.iter().any(|(known, _)| known == name))
+    ours.filter(|(name, _)| !request.params.iter().any(|(known, _)| known == name))
         .chain(configured)
         .filter(|(_, value)| !value.is_empty())
         .collect()

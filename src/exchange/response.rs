@@ -94,6 +94,7 @@ pub(super) fn normalise(
         sent_at,
         lifetime,
         secret_in_use,
+        refresh_token: None,
     })
 }
 

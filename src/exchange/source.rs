@@ -56,7 +56,9 @@ impl Sources {
     ) -> Result<Arc<dyn TokenSource>, SourceError> {
         let clock = Arc::clone(&self.clock);
         match &integration.grant {
-            Grant::ClientCredentials(request) | Grant::JwtBearer(request, _) => {
+            Grant::ClientCredentials(request)
+            | Grant::JwtBearer(request, _)
+            | Grant::RefreshToken(request, _) => {
                 let shared = Shared {
                     client: self.clients.get(
                         &integration.net,

@@ -96,12 +96,7 @@ fn issued(outcome: Outcome) -> Issued {
 fn failure(outcome: Outcome) -> Failure {
     match outcome {
         Outcome::Issued(issued) => panic!("{issued:?}"),
-        Outcome::Transient { failure, .. }
-        | Outcome::BadCredential(failure)
-        | Outcome::BadRequest(failure)
-        | Outcome::DeadGrant(failure)
-        | Outcome::Expired(failure)
-        | Outcome::SecretUnavailable(failure) => failure,
+        other => other.failure().cloned().expect("a failure"),
     }
 }
 

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Deps, Supervisor};
 use crate::base::{Clock, ErrorCode, Failure, Issued, Now, Secret, Timestamp, TokioClock};
-use crate::exchange::{Outcome, TokenSource};
+use crate::exchange::{Ask, DeviceAuthorization, Outcome, TokenSource};
 use crate::snapshot::{Denied, Doing, MinTtl, Nudge, Reader, Rejected, State, Want};
 use crate::spec::{
     Api, ClientAuth, Endpoint, Grant, Integration, Method, Net, RefreshPolicy, Reissue,
@@ -137,7 +137,7 @@ impl Script {
 }
 
 impl TokenSource for Script {
-    fn exchange(&self) -> BoxFuture<'_, Outcome> {
+    fn ask<'a>(&'a self, _ask: Ask<'a>) -> BoxFuture<'a, Option<Outcome>> {
         async {
             let sent_at = self.clock.now();
             self.asked.lock().unwrap().push(sent_at);
@@ -147,7 +147,7 @@ impl TokenSource for Script {
             self.in_flight.fetch_sub(1, Ordering::SeqCst);
             let scripted = self.first.lock().unwrap().pop_front();
             let answer = scripted.unwrap_or_else(|| self.then.lock().unwrap().clone());
-            match answer {
+            Some(match answer {
                 Answer::Is(outcome) => outcome,
                 Answer::Panic => panic!("scripted"),
                 Answer::Token(lifetime) => {
@@ -160,11 +160,16 @@ impl TokenSource for Script {
                         sent_at,
                         lifetime,
                         secret_in_use: None,
+                        refresh_token: None,
                     }))
                 }
-            }
+            })
         }
         .boxed()
+    }
+
+    fn device_authorization(&self) -> BoxFuture<'_, Result<DeviceAuthorization, Outcome>> {
+        async { panic!("no device flow") }.boxed()
     }
 
     fn secret_changes(&self) -> watch::Receiver<u64> {

@@ -16,7 +16,7 @@ use super::hold::Hold;
 use super::machine::{At, Ended, Event, Machine, Next};
 use super::report::{self, Report};
 use crate::base::{Clock, Failure, Mono, Now};
-use crate::exchange::{Outcome, TokenSource};
+use crate::exchange::{Ask, Outcome, TokenSource};
 use crate::snapshot::{Board, Held, Reader, Snapshot, board};
 use crate::spec::Integration;
 use crate::telemetry::{IntegrationCounters, Metrics, RefreshLabel};
@@ -54,7 +54,11 @@ pub(super) fn build(
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
 ) -> (Worker, Reader) {
-    let (board, reader) = board(Snapshot::default(), Machine::asks_only_at_expiry(&spec));
+    let (board, reader) = board(
+        Snapshot::default(),
+        Machine::asks_only_at_expiry(&spec),
+        spec.grant.takes_logins(),
+    );
     let worker = Worker {
         machine: Machine::new(Arc::clone(&spec)),
         secrets: Some(source.secret_changes()),
@@ -176,7 +180,11 @@ impl Worker {
         let (hold, clock) = (self.hold.as_deref(), &*self.clock);
         let may_send =
             || !stop.is_cancelled() && hold.is_none_or(|hold| hold.until() <= clock.now().mono);
-        let outcome = self.source.exchange_if(&may_send).await?;
+        let ask = Ask {
+            may_send: &may_send,
+            ..Ask::plain()
+        };
+        let outcome = self.source.ask(ask).await?;
         let now = self.clock.now();
         let (ended, label) = self.ended(outcome, now);
         self.counters.refresh(label);
@@ -225,6 +233,11 @@ impl Worker {
             Outcome::Transient {
                 retry_after,
                 failure,
+            }
+            | Outcome::Ambiguous {
+                retry_after,
+                failure,
+                refresh_token: _,
             } => {
                 let ended = Ended::Transient {
                     retry_after,
@@ -234,6 +247,10 @@ impl Worker {
             }
             Outcome::BadCredential(f) => (Ended::Refused(f), RefreshLabel::BadCredential),
             Outcome::BadRequest(f) => (Ended::Refused(f), RefreshLabel::BadRequest),
+            Outcome::AuthorizationPending { .. } => {
+                let failure = report::internal_error(&self.spec, now);
+                (Ended::Refused(failure), RefreshLabel::BadRequest)
+            }
             Outcome::DeadGrant(f) => (Ended::DeadGrant(f), RefreshLabel::DeadGrant),
             Outcome::Expired(f) => (Ended::Refused(f), RefreshLabel::Expired),
             Outcome::SecretUnavailable(f) => {

@@ -53,6 +53,7 @@ impl Held {
             sent_at,
             lifetime,
             secret_in_use: _,
+            refresh_token: _,
         } = issued;
         let expires_at = lifetime.map(|lifetime| sent_at.wall.plus(lifetime));
         let fingerprint = Sha256::digest(access_token.expose().as_bytes()).into();
@@ -204,6 +205,7 @@ mod tests {
             sent_at: at(0),
             lifetime: lifetime.map(Duration::from_secs),
             secret_in_use: None,
+            refresh_token: None,
         }
     }
 

@@ -5,11 +5,13 @@
 //! answer is never published as `held`, and no failure takes a held token away.
 
 mod bell;
+mod consent;
 mod held;
 mod reader;
 mod state;
 
 pub use bell::{Nudge, Nudges};
+pub use consent::{Begun, Login, LoginError, LoginState};
 pub use held::{ApiCall, Held};
 pub use reader::{Denied, MinTtl, Reader, Refreshed, Rejected, Want};
 pub use state::{Doing, Snapshot, State};
@@ -19,21 +21,31 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use bell::Bell;
+use consent::Wished;
 
 /// The writer's end.
 #[derive(Debug)]
 pub struct Board {
     latest: watch::Sender<Arc<Snapshot>>,
     bell: Arc<Bell>,
+    /// For grants that a person consents to.
+    logins: Option<Wished>,
 }
 
 /// A board and its reader. `asks_only_at_expiry` is `reissue = "same"`: a caller who wants more
 /// time left than there is then waits for the expiry instead of nudging.
-pub fn board(first: Snapshot, asks_only_at_expiry: bool) -> (Board, Reader) {
+/// `takes_logins`: the grant is one that a person consents to.
+pub fn board(first: Snapshot, asks_only_at_expiry: bool, takes_logins: bool) -> (Board, Reader) {
     let (latest, receiver) = watch::channel(Arc::new(first));
     let bell = Arc::new(Bell::default());
-    let reader = Reader::new(receiver, Arc::clone(&bell), asks_only_at_expiry);
-    (Board { latest, bell }, reader)
+    let (wishes, logins) = takes_logins.then(consent::channel).unzip();
+    let reader = Reader::new(receiver, Arc::clone(&bell), asks_only_at_expiry, wishes);
+    let board = Board {
+        latest,
+        bell,
+        logins,
+    };
+    (board, reader)
 }
 
 impl Board {
@@ -48,6 +60,18 @@ impl Board {
     /// Waits for the next nudge; nudges that came meanwhile are taken together.
     pub async fn nudged(&self) -> Nudges {
         self.bell.rung().await
+    }
+
+    /// The next wish of a person who logs in; never, where the grant knows no logins.
+    pub async fn login(&mut self) -> Login {
+        let wish = match &mut self.logins {
+            Some(logins) => logins.recv().await,
+            None => None,
+        };
+        match wish {
+            Some(wish) => wish,
+            None => std::future::pending().await,
+        }
     }
 
     /// Whether anybody asked for the token since the last call.

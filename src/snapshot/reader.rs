@@ -8,9 +8,10 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::bell::{Bell, Nudge};
+use super::consent::{self, Begun, LoginError, Wishes};
 use super::held::Held;
 use super::state::{Doing, Snapshot};
-use crate::base::{Clock, Failure, Now};
+use crate::base::{Clock, Failure, Now, Secret};
 
 /// How much time a caller wants left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +96,7 @@ pub struct Reader {
     latest: watch::Receiver<Arc<Snapshot>>,
     bell: Arc<Bell>,
     asks_only_at_expiry: bool,
+    logins: Option<Wishes>,
 }
 
 /// What one look at a snapshot says.
@@ -113,11 +115,13 @@ impl Reader {
         latest: watch::Receiver<Arc<Snapshot>>,
         bell: Arc<Bell>,
         asks_only_at_expiry: bool,
+        logins: Option<Wishes>,
     ) -> Self {
         Self {
             latest,
             bell,
             asks_only_at_expiry,
+            logins,
         }
     }
 
@@ -127,6 +131,16 @@ impl Reader {
 
     pub fn nudge(&self, nudge: Nudge) {
         self.bell.ring(nudge);
+    }
+
+    /// Begins a login in the place of one that was begun before.
+    pub async fn login(&self) -> Result<Begun, LoginError> {
+        consent::begin(self.logins.as_ref()).await
+    }
+
+    /// Goes on with a login, with what came back from the vendor's page: a URL, or its query.
+    pub async fn complete_login(&self, redirect: Secret) -> Result<(), LoginError> {
+        consent::complete(self.logins.as_ref(), redirect).await
     }
 
     /// The held token if it is good now: the path of almost every request, without waiting.

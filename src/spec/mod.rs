@@ -18,8 +18,8 @@ mod url;
 pub use api::{Api, HostPattern};
 pub use assertion::{Algorithm, Assertion, Bearer, Claim, Jti, Part, Phrase};
 pub use grant::{
-    BasicEncoding, ClientAuth, EndingSecret, Grant, Method, RequestFormat, SECRET_WARNING,
-    SecretKind, StaticToken, TokenRequest,
+    BasicEncoding, ClientAuth, EndingSecret, FirstRefreshToken, Grant, Method, Refreshing,
+    RequestFormat, Rotation, SECRET_WARNING, SecretKind, StaticToken, TokenRequest,
 };
 pub use provider::{ErrorRule, Hint, Match, OutcomeClass, Vendor};
 pub use refresh::{Net, Proxy, RefreshPolicy, Reissue, When};

@@ -109,10 +109,10 @@ pub(super) fn integration(
     let grant = grant?;
     let provider = match (&definition.provider, &grant) {
         (Some(provider), _) => provider.id.as_str().into(),
-        (None, Grant::ClientCredentials(request) | Grant::JwtBearer(request, _)) => {
-            request.endpoint.host().into()
-        }
-        (None, Grant::SignedJwt(_) | Grant::Static(_)) => grant.name().into(),
+        (None, grant) => match grant.request() {
+            Some(request) => request.endpoint.host().into(),
+            None => grant.name().into(),
+        },
     };
     Some(Integration {
         id: definition.id.clone(),

@@ -1,3 +1,4 @@
+use super::super::Present;
 use super::*;
 use crate::base::Zeroizing;
 use crate::exchange::request;
@@ -29,6 +30,7 @@ fn spec(format: RequestFormat, auth: ClientAuth) -> TokenRequest {
 fn sent(spec: &TokenRequest) -> Sent {
     let text = |text: &str| Secret::new(text);
     let filled = Filled {
+        present: Present::Nothing,
         // Too short for a redactor: hidden all the same.
         client_secret: Some(text("pw")),
         params: vec![

@@ -70,15 +70,7 @@ impl Case {
 }
 
 fn failure(outcome: &Outcome) -> &Failure {
-    match outcome {
-        Outcome::Transient { failure, .. }
-        | Outcome::BadCredential(failure)
-        | Outcome::BadRequest(failure)
-        | Outcome::DeadGrant(failure)
-        | Outcome::Expired(failure)
-        | Outcome::SecretUnavailable(failure) => failure,
-        Outcome::Issued(_) => panic!("a token was issued"),
-    }
+    outcome.failure().expect("a failure")
 }
 
 fn error(word: &str) -> String {

@@ -91,7 +91,7 @@ impl Site {
         let mut boards = Vec::new();
         let mut entries = Vec::new();
         for name in NAMES {
-            let (board, reader) = board(Snapshot::default(), false);
+            let (board, reader) = board(Snapshot::default(), false, false);
             boards.push((name.to_owned(), Arc::new(board)));
             entries.push(Entry {
                 integration: Arc::new(integration(name)),
@@ -215,6 +215,7 @@ pub(super) fn held(token: &str, now: Now, lifetime: Option<u64>) -> Arc<Held> {
         sent_at: now,
         lifetime: lifetime.map(Duration::from_secs),
         secret_in_use: None,
+        refresh_token: None,
     };
     let api = ApiCall {
         base_url: Some("https://rest.example.com/".into()),

@@ -34,6 +34,7 @@ pub(super) fn held(sent: Now, life: Option<u64>) -> Arc<Held> {
         sent_at: sent,
         lifetime: life.map(Duration::from_millis),
         secret_in_use: None,
+        refresh_token: None,
     };
     Arc::new(Held::new(issued, ApiCall::default()))
 }

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::Value;
-use token_broker::base::{Clock, Failure, Timestamp, TokioClock};
+use token_broker::base::{Clock, Timestamp, TokioClock};
 use token_broker::config::{Env, Format, Loaded, Options, Problems, load_text};
 use token_broker::exchange::{Outcome, Sources};
 use token_broker::net::Clients;
@@ -159,7 +159,9 @@ impl Bench {
                 .exchange()
                 .await;
             same("outcome", state.outcome.as_str(), outcome.label())?;
-            let hint = failure(&outcome).and_then(|failure| failure.hint.as_deref());
+            let hint = outcome
+                .failure()
+                .and_then(|failure| failure.hint.as_deref());
             contains("hint", Some(&state.hint), hint)?;
         }
         Ok(())
@@ -272,18 +274,6 @@ fn contains(what: &str, wanted: Option<&str>, found: Option<&str>) -> Result<(),
     }
 }
 
-fn failure(outcome: &Outcome) -> Option<&Failure> {
-    match outcome {
-        Outcome::Issued(_) => None,
-        Outcome::Transient { failure, .. }
-        | Outcome::BadCredential(failure)
-        | Outcome::BadRequest(failure)
-        | Outcome::DeadGrant(failure)
-        | Outcome::Expired(failure)
-        | Outcome::SecretUnavailable(failure) => Some(failure),
-    }
-}
-
 fn judged(answer: &Answer, outcome: &Outcome) -> Result<(), String> {
     same("outcome", answer.outcome.as_str(), outcome.label())?;
     if let Outcome::Issued(issued) = outcome {
@@ -291,7 +281,7 @@ fn judged(answer: &Answer, outcome: &Outcome) -> Result<(), String> {
         let lifetime = lifetime.or(answer.lifetime_ms.map(Duration::from_millis));
         return same("lifetime", lifetime, issued.lifetime);
     }
-    let failure = failure(outcome).ok_or("no failure")?;
+    let failure = outcome.failure().ok_or("no failure")?;
     let vendor = failure.vendor.as_ref().ok_or("no answer of the vendor")?;
     same("error", answer.error.as_deref(), vendor.error.as_deref())?;
     if answer.says.is_some() {
