@@ -6,11 +6,12 @@ use super::Outcome;
 use super::answer::Answer;
 use super::members;
 use super::response::{self, Unreadable};
+use super::skew;
 use crate::base::{
     ErrorCode, Failure, HumanDuration, IntegrationId, Now, Redactor, Secret, VendorAnswer,
 };
 use crate::net;
-use crate::spec::{OutcomeClass, ResponseShape, Vendor};
+use crate::spec::{OutcomeClass, Proof, ResponseShape, Vendor};
 
 /// An HTML page with 401 or 403 is a gateway's word; this often it is taken for passing trouble.
 pub(super) const HTML_TRIES: u32 = 3;
@@ -142,11 +143,15 @@ pub(super) fn judge(answer: &Answer, context: &Context<'_>) -> Outcome {
         OutcomeClass::BadRequest => ErrorCode::RequestRejected,
         OutcomeClass::DeadGrant => ErrorCode::LoginRequired,
     };
+    let advice = hint(context, Some(answer.status), error.as_deref(), text)
+        .unwrap_or_else(|| general_hint(class, facts, context.vendor.proof).to_owned());
     let failure = Failure {
         code,
         description: describe(class, facts, &vendor, unreadable.as_ref(), context.host),
-        hint: hint(context, Some(answer.status), error.as_deref(), text)
-            .or_else(|| Some(general_hint(class, facts).to_owned())),
+        hint: Some(match clocks(class, answer, context) {
+            Some(clocks) => format!("{clocks}; {advice}"),
+            None => advice,
+        }),
         vendor: Some(vendor),
         retry_after: answer.retry_after,
         at: context.now.wall,
@@ -179,8 +184,35 @@ fn hint(
     found.map(|hint| hint.advice.clone())
 }
 
-fn general_hint(class: OutcomeClass, facts: Facts<'_>) -> &'static str {
+/// A refused assertion may be a good one at the wrong time.
+fn clocks(class: OutcomeClass, answer: &Answer, context: &Context<'_>) -> Option<String> {
+    let refused = matches!(
+        class,
+        OutcomeClass::BadCredential | OutcomeClass::BadRequest
+    );
+    if !refused || context.vendor.proof != Proof::Assertion {
+        return None;
+    }
+    skew::told(answer.stated_at?, context.sent_at.wall, context.now.wall)
+}
+
+fn general_hint(class: OutcomeClass, facts: Facts<'_>, proof: Proof) -> &'static str {
+    let about_the_url = matches!(facts.status, 300..=399 | 404 | 405 | 410);
     match (class, facts.error) {
+        (OutcomeClass::BadRequest, Some("invalid_scope")) => {
+            "'scope' names something this client may not have: compare it with the vendor's console"
+        }
+        (OutcomeClass::BadRequest, _) if about_the_url => {
+            "compare token_endpoint with the vendor's documentation"
+        }
+        (OutcomeClass::BadCredential | OutcomeClass::BadRequest, _)
+            if proof == Proof::Assertion =>
+        {
+            "the vendor took no token for this assertion: check this machine's clock (exp, iat), \
+             whether audience, issuer and subject are what its documentation says, and whether \
+             'assertion.key' (with kid and algorithm) is the key whose public half it has; then \
+             client_id, client_secret, and whether the consent or the user behind it is still there"
+        }
         (OutcomeClass::BadCredential, Some("invalid_grant")) => {
             "no refresh token was sent, so this is about the client: check this machine's clock, \
              and whether the vendor still has the consent or the user behind it"
@@ -192,12 +224,6 @@ fn general_hint(class: OutcomeClass, facts: Facts<'_>) -> &'static str {
         }
         (OutcomeClass::DeadGrant, _) => {
             "a person must give consent again: the refresh token is dead"
-        }
-        (OutcomeClass::BadRequest, Some("invalid_scope")) => {
-            "'scope' names something this client may not have: compare it with the vendor's console"
-        }
-        (OutcomeClass::BadRequest, _) if matches!(facts.status, 300..=399 | 404 | 405 | 410) => {
-            "compare token_endpoint with the vendor's documentation"
         }
         (OutcomeClass::BadRequest, _) => {
             "the vendor wants the request otherwise: compare request_format, params, scope and \

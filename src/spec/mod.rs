@@ -21,7 +21,7 @@ pub use grant::{
     BasicEncoding, ClientAuth, EndingSecret, FirstRefreshToken, Grant, Method, Refreshing,
     RequestFormat, Rotation, SECRET_WARNING, SecretKind, StaticToken, TokenRequest,
 };
-pub use provider::{ErrorRule, Hint, Match, OutcomeClass, Vendor};
+pub use provider::{ErrorRule, Hint, Match, OutcomeClass, Proof, Vendor};
 pub use refresh::{Net, Proxy, RefreshPolicy, Reissue, When};
 pub use response::{Path, ResponseShape, Scalar, Unit};
 pub use secret::{SecretCandidate, SecretPolicy, SecretSource};

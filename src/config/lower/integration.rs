@@ -14,8 +14,8 @@ use crate::config::problem::did_you_mean;
 use crate::config::schema::merges;
 use crate::config::tree::{Node, Table};
 use crate::spec::{
-    Api, Bearer, Endpoint, Grant, HostPattern, Integration, Net, Piece, RefreshPolicy,
-    ResponseShape, StaticToken, Template,
+    Api, Bearer, Endpoint, Grant, HostPattern, Integration, Net, Piece, Proof, RefreshPolicy,
+    ResponseShape, StaticToken, Template, Vendor,
 };
 
 const GRANTS: [&str; 4] = ["client_credentials", "jwt_bearer", "signed_jwt", "static"];
@@ -52,6 +52,7 @@ pub(super) struct Globals<'a> {
     pub(super) refresh: RefreshPolicy,
     pub(super) responses: Pool<ResponseShape>,
     pub(super) apis: Pool<Api>,
+    pub(super) vendors: Pool<Vendor>,
 }
 
 /// Equal values once: thousands of integrations at one vendor have the same shape.
@@ -114,6 +115,17 @@ pub(super) fn integration(
             None => grant.name().into(),
         },
     };
+    let vendor = definition
+        .provider
+        .as_ref()
+        .map_or_else(Arc::default, |provider| Arc::clone(&provider.vendor));
+    let vendor = match &grant {
+        Grant::JwtBearer(..) => globals.vendors.share(Vendor {
+            proof: Proof::Assertion,
+            ..Vendor::clone(&vendor)
+        }),
+        _ => vendor,
+    };
     Some(Integration {
         id: definition.id.clone(),
         provider,
@@ -123,10 +135,7 @@ pub(super) fn integration(
         refresh,
         response: globals.responses.share(response),
         api: globals.apis.share(api),
-        vendor: definition
-            .provider
-            .as_ref()
-            .map_or_else(Arc::default, |provider| Arc::clone(&provider.vendor)),
+        vendor,
     })
 }
 

@@ -193,6 +193,7 @@ pub(super) fn spec(resolved: &Resolved, env: &Env, options: Options, report: &mu
         refresh,
         responses: integration::Pool::default(),
         apis: integration::Pool::default(),
+        vendors: integration::Pool::default(),
     };
     let integrations: Vec<_> = resolved
         .definitions
