@@ -95,7 +95,7 @@ const STORE: &[Key] = &[
     key("kind", Text),
     key("path", Later),
     key("encryption_key", Later),
-    key("allow_losing_refresh_tokens", Later),
+    key("allow_losing_refresh_tokens", Bool),
 ];
 
 const PROVIDERS: &[Key] = &[key("path", Text)];
@@ -116,7 +116,7 @@ const REFRESH: &[Key] = &[
         "reissue",
         Choice(&["independent", "same", "extends", "replaces"]),
     ),
-    key("rate_limit", Later),
+    key("rate_limit", Text),
 ];
 
 const RESPONSE: &[Key] = &[
@@ -198,14 +198,17 @@ pub(super) const INTEGRATION: &[Key] = &[
     key("client_certificate", Later),
     key("client_key", Later),
     key("files", Later),
-    key("refresh_token", Later),
-    key("refresh_endpoint", Later),
-    key("refresh_token_rotation", Later),
-    key("refresh_token_lifetime", Later),
-    key("refresh_token_idle_lifetime", Later),
-    key("authorization_endpoint", Later),
-    key("device_authorization_endpoint", Later),
-    key("redirect_uri", Later),
+    key("refresh_token", Secret),
+    key("refresh_endpoint", Text),
+    key(
+        "refresh_token_rotation",
+        Choice(&["maybe", "always", "never"]),
+    ),
+    key("refresh_token_lifetime", Duration),
+    key("refresh_token_idle_lifetime", Duration),
+    key("authorization_endpoint", Text),
+    key("device_authorization_endpoint", Text),
+    key("redirect_uri", Text),
     key("subject_token", Later),
     key("subject_token_type", Later),
     key("requested_token_type", Later),
@@ -267,6 +270,7 @@ const NOT_IN_PROVIDERS: &[&str] = &[
     "client_secret",
     "client_secret_expires_at",
     "token",
+    "refresh_token",
     "expires_at",
     "params",
     "net",
