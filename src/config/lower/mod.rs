@@ -5,7 +5,9 @@
 
 mod assertion;
 mod integration;
+mod keeping;
 mod policy;
+mod refreshing;
 mod request;
 mod response;
 pub(super) mod secret;
@@ -14,6 +16,8 @@ mod server;
 use std::sync::Arc;
 use std::time::Duration;
 
+use url::Url;
+
 use super::Options;
 use super::merge::Resolved;
 use super::problem::Report;
@@ -21,7 +25,7 @@ use super::shape;
 use super::source::Env;
 use super::tree::{Node, Raw, Table};
 use crate::base::Timestamp;
-use crate::spec::Spec;
+use crate::spec::{Listen, Server, Spec};
 
 pub(super) const SECRET_FORMS: &str =
     "must be a string, { env = \"...\" }, { file = \"...\" } or { command = [\"...\"] }";
@@ -189,18 +193,20 @@ pub(super) fn spec(resolved: &Resolved, env: &Env, options: Options, report: &mu
     let globals = integration::Globals {
         secrets: &secrets,
         sections: &resolved.sections,
+        callback: callback(&server),
         net,
         refresh,
         responses: integration::Pool::default(),
         apis: integration::Pool::default(),
         vendors: integration::Pool::default(),
     };
-    let integrations: Vec<_> = resolved
-        .definitions
-        .iter()
-        .filter_map(|definition| integration::integration(definition, &globals, report))
-        .map(Arc::new)
-        .collect();
+    let lower = |definition| {
+        let one = integration::integration(definition, &globals, report)?;
+        Some((definition, Arc::new(one)))
+    };
+    let integrations: Vec<_> = resolved.definitions.iter().filter_map(lower).collect();
+    keeping::check(&integrations, &store, report);
+    let integrations = integrations.into_iter().map(|(_, one)| one).collect();
     if resolved.definitions.is_empty() && report.clean() {
         report.warning(
             "configuration",
@@ -217,4 +223,16 @@ pub(super) fn spec(resolved: &Resolved, env: &Env, options: Options, report: &mu
         store,
         integrations,
     }
+}
+
+/// Where a browser on this machine finds the broker: its first TCP listener, if the port is known.
+fn callback(server: &Server) -> Option<Url> {
+    let address = server.listen.iter().find_map(|listen| match listen {
+        Listen::Tcp(address) => Some(address),
+        Listen::Unix(_) => None,
+    })?;
+    if address.port() == 0 {
+        return None;
+    }
+    Url::parse(&format!("http://{address}/login/callback")).ok()
 }
