@@ -233,11 +233,10 @@ pub(super) fn store(view: &View<'_>, secrets: &Secrets<'_>, report: &mut Report)
             belongs(&["allow_losing_refresh_tokens"], "memory", report);
             let path = view.text("path").filter(|path| !path.contains('\0'));
             if path.is_none() {
-                let message = match view.has("path") {
-                    true => "must be the path of a file",
-                    false => {
-                        "is missing: the file to keep tokens in, such as \"/var/lib/token-broker/state.redb\""
-                    }
+                let message = if view.has("path") {
+                    "must be the path of a file"
+                } else {
+                    "is missing: the file to keep tokens in, such as \"/var/lib/token-broker/state.redb\""
                 };
                 view.problem("path", message, report);
             }
