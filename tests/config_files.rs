@@ -74,6 +74,34 @@ fn load(name: &str, text: &str, format: Format) -> Result<config::Loaded, config
     config::load_text(name, text, format, &Env::default(), options)
 }
 
+/// The TOML of a page.
+fn examples_in(page: &str) -> impl Iterator<Item = &str> {
+    page.split("```toml\n")
+        .skip(1)
+        .filter_map(|rest| Some(rest.split_once("```")?.0))
+}
+
+#[test]
+fn every_example_of_the_documentation_loads() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages = vec![folder.join("README.md")];
+    for entry in std::fs::read_dir(folder.join("docs")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "md") {
+            pages.push(path);
+        }
+    }
+    let mut count = 0;
+    for page in pages {
+        for text in examples_in(&std::fs::read_to_string(&page).unwrap()) {
+            let loaded = load("example.toml", text, Format::Toml);
+            assert!(loaded.is_ok(), "{}:\n{text}\n{loaded:?}", page.display());
+            count += 1;
+        }
+    }
+    assert!(count >= 8, "{count} examples");
+}
+
 #[test]
 fn every_configuration_file_loads_and_takes_no_bogus_key() {
     for path in toml_files(&root()) {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -159,11 +159,10 @@ fn assertions_in(request: &Request) -> Vec<String> {
     .collect()
 }
 
-#[tokio::test]
-async fn nothing_of_an_assertion_is_found_anywhere() {
-    let folder = tempfile::tempdir().unwrap();
-    let key = folder.path().join("key.pem");
-    let passphrase = folder.path().join("passphrase");
+/// A configuration that signs, and one whose passphrase opens nothing.
+fn configure_signing(folder: &Path, vendor: &Vendor) -> [PathBuf; 2] {
+    let key = folder.join("key.pem");
+    let passphrase = folder.join("passphrase");
     fs::write(&key, LOCKED_KEY).unwrap();
     fs::write(&passphrase, PASSPHRASE).unwrap();
     let signing = format!(
@@ -172,15 +171,7 @@ async fn nothing_of_an_assertion_is_found_anywhere() {
         key.display(),
         passphrase.display()
     );
-    // Only what it was sent: a command of its own cannot know the token that another process holds.
-    let vendor = Vendor::start(|request, number| match echo(request, number) {
-        Reply::Full(status, head, body) if status == 500 => {
-            Reply::Full(status, head, body.replace(TOKEN, "somebody"))
-        }
-        reply => reply,
-    })
-    .await;
-    let config = folder.path().join("config.toml");
+    let config = folder.join("config.toml");
     let text = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\n[log]\nlevel = \"trace\"\n\
          [integrations.bearer]\ngrant = \"jwt_bearer\"\ntoken_endpoint = \"{}\"\n\
@@ -193,10 +184,24 @@ async fn nothing_of_an_assertion_is_found_anywhere() {
     );
     fs::write(&config, &text).unwrap();
     // And a key that the passphrase does not open: the refusal must not say what either is.
-    let wrong = folder.path().join("wrong.toml");
-    fs::write(folder.path().join("other"), "c4nary-passphrase").unwrap();
+    let wrong = folder.join("wrong.toml");
+    fs::write(folder.join("other"), "c4nary-passphrase").unwrap();
     fs::write(&wrong, text.replace("/passphrase\"", "/other\"")).unwrap();
+    [config, wrong]
+}
 
+#[tokio::test]
+async fn nothing_of_an_assertion_is_found_anywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    // Only what it was sent: a command of its own cannot know the token that another process holds.
+    let vendor = Vendor::start(|request, number| match echo(request, number) {
+        Reply::Full(status, head, body) if status == 500 => {
+            Reply::Full(status, head, body.replace(TOKEN, "somebody"))
+        }
+        reply => reply,
+    })
+    .await;
+    let [config, wrong] = configure_signing(folder.path(), &vendor);
     let mut broker = Process::serve(&config, &[]);
     let mut shown = String::new();
     let mut minted = Vec::new();
