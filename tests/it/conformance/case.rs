@@ -20,7 +20,7 @@ use token_broker::spec::{Endpoint, FirstRefreshToken, Grant, Integration, Templa
 use super::fixture::{Answer, Assertion, Consent, Expected, Fixture, Presented};
 use crate::support::{Reply, Request, Vendor};
 
-const START: i64 = 1_800_000_000;
+pub(super) const START: i64 = 1_800_000_000;
 /// The key pair of `tests/conformance/adobe-jwt.key`, which protects nothing.
 const PUBLIC_KEY: &str = include_str!("../../../src/sandbox/adobe_jwt.pub");
 
@@ -29,6 +29,7 @@ pub(super) struct Bench {
     vendor: Vendor,
     says: Arc<Mutex<(u16, String)>>,
     sources: Sources,
+    clock: Arc<dyn Clock>,
 }
 
 pub(super) fn load(text: &str) -> Result<Loaded, Problems> {
@@ -96,11 +97,12 @@ impl Bench {
         let start = Timestamp::from_unix_seconds(START);
         let clock: Arc<dyn Clock> = Arc::new(TokioClock::starting_at(start));
         let vault = Vault::new(Arc::clone(&clock));
-        let sources = Sources::new(Clients::new(), vault, clock);
+        let sources = Sources::new(Clients::new(), vault, Arc::clone(&clock));
         Self {
             vendor,
             says,
             sources,
+            clock,
         }
     }
 
@@ -220,7 +222,8 @@ impl Bench {
         self.says(success.status, &success.body);
         let one = self.at_our_vendor(one)?;
         judged(success, &self.exchange(one, expected).await)?;
-        same_request(expected, &self.vendor.requests().pop().unwrap())
+        let now = self.clock.now().wall;
+        same_request(expected, &self.vendor.requests().pop().unwrap(), now)
     }
 }
 
@@ -272,7 +275,11 @@ fn form(text: &[u8]) -> BTreeMap<String, String> {
 }
 
 /// Compares member by member: nothing missing, nothing more.
-pub(super) fn same_request(expected: &Expected, seen: &Request) -> Result<(), String> {
+pub(super) fn same_request(
+    expected: &Expected,
+    seen: &Request,
+    now: Timestamp,
+) -> Result<(), String> {
     let (_, path) = super::split(&expected.url);
     let wanted = format!("{} {path} HTTP/1.1", expected.method);
     let (line, query) = match seen.line.split_once('?') {
@@ -303,13 +310,13 @@ pub(super) fn same_request(expected: &Expected, seen: &Request) -> Result<(), St
     };
     if let Some(assertion) = &expected.assertion {
         let token = body.remove(&assertion.parameter).ok_or("no assertion")?;
-        same_assertion(assertion, &token)?;
+        same_assertion(assertion, &token, now)?;
     }
     same("body", &expected.body, &body)
 }
 
 /// Verified by a library that did not sign it, against the public half of the fixture's key.
-fn same_assertion(expected: &Assertion, token: &str) -> Result<(), String> {
+fn same_assertion(expected: &Assertion, token: &str, now: Timestamp) -> Result<(), String> {
     let header = jsonwebtoken::decode_header(token).map_err(|error| error.to_string())?;
     same("alg", &expected.algorithm, &format!("{:?}", header.alg))?;
     let public: String = PUBLIC_KEY.split_whitespace().collect();
@@ -324,7 +331,8 @@ fn same_assertion(expected: &Assertion, token: &str) -> Result<(), String> {
     let exp = claims
         .as_object_mut()
         .and_then(|claims| claims.remove("exp"));
-    let left = exp.and_then(|exp| exp.as_i64()).map(|exp| exp - START);
+    let exp = exp.and_then(|exp| exp.as_i64());
+    let left = exp.map(|exp| exp - now.unix_seconds());
     same(
         "exp",
         true,
