@@ -94,7 +94,6 @@ pub struct Refreshed {
 pub struct Reader {
     latest: watch::Receiver<Arc<Snapshot>>,
     bell: Arc<Bell>,
-    asks_only_at_expiry: bool,
 }
 
 /// What one look at a snapshot says.
@@ -109,16 +108,14 @@ enum Look {
 }
 
 impl Reader {
-    pub(super) fn new(
-        latest: watch::Receiver<Arc<Snapshot>>,
-        bell: Arc<Bell>,
-        asks_only_at_expiry: bool,
-    ) -> Self {
-        Self {
-            latest,
-            bell,
-            asks_only_at_expiry,
-        }
+    pub(super) fn new(latest: watch::Receiver<Arc<Snapshot>>, bell: Arc<Bell>) -> Self {
+        Self { latest, bell }
+    }
+
+    /// Waits for the next snapshot; `None` once there will be no other.
+    pub async fn next(&mut self) -> Option<Arc<Snapshot>> {
+        self.latest.changed().await.ok()?;
+        Some(Arc::clone(&self.latest.borrow_and_update()))
     }
 
     pub fn get(&self) -> Arc<Snapshot> {
@@ -184,7 +181,7 @@ impl Reader {
             }
             nudge = Nudge::Short;
             if snapshot.doing == Doing::Idle {
-                let left = if self.asks_only_at_expiry {
+                let left = if self.bell.asks_only_at_expiry() {
                     held.left(now)
                 } else {
                     None
