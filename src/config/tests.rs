@@ -16,6 +16,7 @@ mod files;
 mod grants;
 mod layers;
 mod providers;
+mod sinks;
 
 const BILLING: &str = r#"
 [integrations.billing]
@@ -140,7 +141,6 @@ fn what_is_not_built_yet_is_refused_by_name() {
         "integrations.a.grant = \"token_exchange\"",
         "integrations.a.client_assertion.key = \"x\"",
         "integrations.a.issuer = \"https://x.example\"",
-        "integrations.a.files = []",
     ] {
         let problems = refused(line);
         assert!(

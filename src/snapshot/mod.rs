@@ -32,14 +32,23 @@ pub struct Board {
     logins: Option<Wished>,
 }
 
+/// What readers want of the worker.
+#[derive(Debug)]
+pub enum Call {
+    Nudges(Nudges),
+    /// The wish of a person who logs in.
+    Login(Login),
+}
+
 /// A board and its reader. `asks_only_at_expiry` is `reissue = "same"`: a caller who wants more
 /// time left than there is then waits for the expiry instead of nudging.
 /// `takes_logins`: the grant is one that a person consents to.
 pub fn board(first: Snapshot, asks_only_at_expiry: bool, takes_logins: bool) -> (Board, Reader) {
     let (latest, receiver) = watch::channel(Arc::new(first));
     let bell = Arc::new(Bell::default());
+    bell.set_asks_only_at_expiry(asks_only_at_expiry);
     let (wishes, logins) = takes_logins.then(consent::channel).unzip();
-    let reader = Reader::new(receiver, Arc::clone(&bell), asks_only_at_expiry, wishes);
+    let reader = Reader::new(receiver, Arc::clone(&bell), wishes);
     let board = Board {
         latest,
         bell,
@@ -57,20 +66,33 @@ impl Board {
         Arc::clone(&self.latest.borrow())
     }
 
+    /// For a definition that took the place of the one before: readers stay.
+    pub fn set_asks_only_at_expiry(&self, asks_only_at_expiry: bool) {
+        self.bell.set_asks_only_at_expiry(asks_only_at_expiry);
+    }
+
     /// Waits for the next nudge; nudges that came meanwhile are taken together.
     pub async fn nudged(&self) -> Nudges {
         self.bell.rung().await
     }
 
-    /// The next wish of a person who logs in; never, where the grant knows no logins.
-    pub async fn login(&mut self) -> Login {
-        let wish = match &mut self.logins {
-            Some(logins) => logins.recv().await,
-            None => None,
+    /// Waits for the next call of any kind.
+    pub async fn called(&mut self) -> Call {
+        let logins = &mut self.logins;
+        let wish = async {
+            let wish = match logins {
+                Some(logins) => logins.recv().await,
+                None => None,
+            };
+            match wish {
+                Some(wish) => wish,
+                None => std::future::pending().await,
+            }
         };
-        match wish {
-            Some(wish) => wish,
-            None => std::future::pending().await,
+        tokio::select! {
+            biased;
+            wish = wish => Call::Login(wish),
+            nudges = self.bell.rung() => Call::Nudges(nudges),
         }
     }
 

@@ -6,17 +6,20 @@
 
 mod api;
 mod assertion;
+mod fingerprint;
 mod grant;
 mod provider;
 mod refresh;
 mod response;
 mod secret;
 mod server;
+mod sink;
 mod template;
 mod url;
 
 pub use api::{Api, HostPattern};
 pub use assertion::{Algorithm, Assertion, Bearer, Claim, Jti, Part, Phrase};
+pub use fingerprint::Change;
 pub use grant::{
     BasicEncoding, ClientAuth, EndingSecret, FirstRefreshToken, Grant, Method, Refreshing,
     RequestFormat, Rotation, SECRET_WARNING, SecretKind, StaticToken, TokenRequest,
@@ -26,6 +29,7 @@ pub use refresh::{Net, Proxy, RateLimit, RefreshPolicy, Reissue, When};
 pub use response::{Path, ResponseShape, Scalar, Unit};
 pub use secret::{SecretCandidate, SecretPolicy, SecretSource};
 pub use server::{Access, Admin, DEFAULT_LISTEN, Listen, Log, LogFormat, Server, Store};
+pub use sink::{FileSink, SinkFormat};
 pub use template::{Piece, RequestValue, Template, TemplateError};
 pub use url::{Endpoint, EndpointError};
 
@@ -44,6 +48,8 @@ pub struct Spec {
     pub store: Store,
     /// Sorted by name, each name once.
     pub integrations: Vec<Arc<Integration>>,
+    /// In the order of the integrations.
+    pub sinks: Vec<FileSink>,
 }
 
 /// One named set of credentials at one vendor.

@@ -12,6 +12,7 @@ mod request;
 mod response;
 pub(super) mod secret;
 mod server;
+mod sink;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -200,13 +201,16 @@ pub(super) fn spec(resolved: &Resolved, env: &Env, options: Options, report: &mu
         apis: integration::Pool::default(),
         vendors: integration::Pool::default(),
     };
-    let lower = |definition| {
-        let one = integration::integration(definition, &globals, report)?;
-        Some((definition, Arc::new(one)))
-    };
-    let integrations: Vec<_> = resolved.definitions.iter().filter_map(lower).collect();
-    keeping::check(&integrations, &store, report);
-    let integrations = integrations.into_iter().map(|(_, one)| one).collect();
+    let mut sinks = Vec::new();
+    let mut lowered = Vec::with_capacity(resolved.definitions.len());
+    for definition in &resolved.definitions {
+        if let Some(one) = integration::integration(definition, &globals, report) {
+            sink::sinks(definition, &one, options, &mut sinks, report);
+            lowered.push((definition, Arc::new(one)));
+        }
+    }
+    keeping::check(&lowered, &store, report);
+    let integrations = lowered.into_iter().map(|(_, one)| one).collect();
     if resolved.definitions.is_empty() && report.clean() {
         report.warning(
             "configuration",
@@ -222,6 +226,7 @@ pub(super) fn spec(resolved: &Resolved, env: &Env, options: Options, report: &mu
         secrets: policy,
         store,
         integrations,
+        sinks,
     }
 }
 
