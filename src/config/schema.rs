@@ -93,8 +93,8 @@ const SECRETS: &[Key] = &[key("files", List), key("commands", Bool)];
 
 const STORE: &[Key] = &[
     key("kind", Text),
-    key("path", Later),
-    key("encryption_key", Later),
+    key("path", Text),
+    key("encryption_key", Secret),
     key("allow_losing_refresh_tokens", Bool),
 ];
 

@@ -19,13 +19,7 @@ enum Source<'a> {
     Value(&'a str),
 }
 
-/// `may_lose`: the operator said so.
-pub(super) fn check(
-    all: &[(&Definition, Arc<Integration>)],
-    store: &Store,
-    may_lose: bool,
-    report: &mut Report,
-) {
+pub(super) fn check(all: &[(&Definition, Arc<Integration>)], store: &Store, report: &mut Report) {
     let mut owners: HashMap<Source<'_>, (&Integration, bool)> = HashMap::new();
     for (definition, one) in all {
         let Some(refreshing) = one.grant.refreshing() else {
@@ -34,7 +28,10 @@ pub(super) fn check(
         let path = format!("integrations.{}", one.id);
         let view = View::new(&definition.table, path, &definition.file);
         match store {
-            Store::Memory => lost(&view, refreshing, may_lose, report),
+            Store::Memory {
+                allow_losing_refresh_tokens,
+            } => lost(&view, refreshing, *allow_losing_refresh_tokens, report),
+            Store::Embedded { .. } => {}
         }
         let Some(source) = source(refreshing) else {
             continue;
@@ -58,7 +55,8 @@ pub(super) fn check(
     }
 }
 
-/// The store is memory: what a refresh token is when the broker ends, it is no more.
+/// The store is memory: what was received since the start is gone at the end. `may_lose`: the
+/// operator said that it may be.
 fn lost(view: &View<'_>, refreshing: &Refreshing, may_lose: bool, report: &mut Report) {
     if !refreshing.rotates() {
         if !matches!(refreshing.first, FirstRefreshToken::Configured(_)) {

@@ -177,8 +177,6 @@ impl<'a> View<'a> {
 pub(super) fn spec(resolved: &Resolved, env: &Env, options: Options, report: &mut Report) -> Spec {
     let root = View::new(&resolved.sections, String::new(), "configuration");
     let policy = server::secret_policy(&root.below("secrets"), report);
-    let store = server::store(&root.below("store"), report);
-    let may_lose = root.below("store").boolean("allow_losing_refresh_tokens");
     let server = server::server(&root.below("server"), report);
     let admin = server::admin(&root.below("admin"), report);
     let log = server::log(&root.below("log"), report);
@@ -188,6 +186,7 @@ pub(super) fn spec(resolved: &Resolved, env: &Env, options: Options, report: &mu
         options,
         policy: &policy,
     };
+    let store = server::store(&root.below("store"), &secrets, report);
     // Both are read even where no integration uses them as they are.
     let net = Arc::new(policy::net(&root.below("net"), env, report));
     let refresh = policy::refresh(&root.below("refresh"), report);
@@ -205,7 +204,7 @@ pub(super) fn spec(resolved: &Resolved, env: &Env, options: Options, report: &mu
         Some((definition, Arc::new(one)))
     };
     let integrations: Vec<_> = resolved.definitions.iter().filter_map(lower).collect();
-    keeping::check(&integrations, &store, may_lose == Some(true), report);
+    keeping::check(&integrations, &store, report);
     let integrations = integrations.into_iter().map(|(_, one)| one).collect();
     if resolved.definitions.is_empty() && report.clean() {
         report.warning(
