@@ -27,11 +27,11 @@ pub(super) fn check(all: &[(&Definition, Arc<Integration>)], store: &Store, repo
         };
         let path = format!("integrations.{}", one.id);
         let view = View::new(&definition.table, path, &definition.file);
-        if let Store::Memory {
-            allow_losing_refresh_tokens: may_lose,
-        } = store
-        {
-            lost(&view, refreshing, *may_lose, report);
+        match store {
+            Store::Memory {
+                allow_losing_refresh_tokens,
+            } => lost(&view, refreshing, *allow_losing_refresh_tokens, report),
+            Store::Embedded { .. } => {}
         }
         let Some(source) = source(refreshing) else {
             continue;
@@ -55,7 +55,8 @@ pub(super) fn check(all: &[(&Definition, Arc<Integration>)], store: &Store, repo
     }
 }
 
-/// The store is memory: what a refresh token is when the broker ends, it is no more.
+/// The store is memory: what was received since the start is gone at the end. `may_lose`: the
+/// operator said that it may be.
 fn lost(view: &View<'_>, refreshing: &Refreshing, may_lose: bool, report: &mut Report) {
     if !refreshing.rotates() {
         if !matches!(refreshing.first, FirstRefreshToken::Configured(_)) {

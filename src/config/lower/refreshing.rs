@@ -147,19 +147,15 @@ fn redirect_uri(
         .ok()?
         .render(|_| None)
         .ok()?;
-    match Endpoint::parse(&text) {
-        Ok(uri) => {
-            if uri.url().as_str() != text {
-                let message = "is sent in its normal form (lower-case host, '/' for no path): \
-                               register it like that, since vendors compare letter by letter";
-                view.warning(key, message, report);
-            }
-            Some(uri.url().clone())
-        }
-        Err(_) => {
-            let message = "must be https://, or http:// to this machine, without user and fragment";
-            view.problem(key, message, report);
-            None
-        }
+    let Ok(uri) = Endpoint::parse(&text) else {
+        let message = "must be https://, or http:// to this machine, without user and fragment";
+        view.problem(key, message, report);
+        return None;
+    };
+    if uri.url().as_str() != text {
+        let message = "is sent in its normal form (lower-case host, '/' for no path): register it \
+                       like that, since vendors compare letter by letter";
+        view.warning(key, message, report);
     }
+    Some(uri.url().clone())
 }

@@ -262,6 +262,11 @@ fn a_rotating_grant_with_a_memory_store_is_refused_with_the_reason() {
             assert!(refreshing(&loaded, 0).rotates());
         }
     }
+    let kept = format!(
+        "[store]\nkind = \"embedded\"\npath = \"/var/lib/x.redb\"\n{}",
+        BROWSER.replace("\"never\"", "\"always\"")
+    );
+    assert!(!warned(&loaded(&kept), "integrations.crm.grant", ""));
     let consent = loaded(BROWSER);
     assert!(warned(
         &consent,
