@@ -420,3 +420,6 @@ fn secret_dates(integration: &Integration, now: Timestamp) -> Vec<Finding> {
 fn whole(duration: Duration) -> Duration {
     Duration::from_secs(duration.as_secs())
 }
+
+#[cfg(test)]
+mod tests;

@@ -160,8 +160,8 @@ async fn oidc_provider_code_rotation_and_the_end_of_a_reused_grant() {
     let two = issued(renew(&*source, &one).await);
     let three = issued(renew(&*source, &two).await);
     assert_ne!(refresh_token(&two), refresh_token(&three));
-    let reused = renew(&*source, &two).await;
-    assert_eq!(reused.label(), "dead_grant", "{reused:?}");
+    let replayed = renew(&*source, &two).await;
+    assert_eq!(replayed.label(), "dead_grant", "{replayed:?}");
     let after = renew(&*source, &three).await;
     assert_eq!(
         after.label(),
@@ -222,8 +222,8 @@ async fn django_oauth_toolkit_without_grace_refuses_the_one_before() {
     let (source, one) = at_django(&server).await;
     let two = issued(renew(&*source, &one).await);
     assert_ne!(refresh_token(&one), refresh_token(&two));
-    let reused = renew(&*source, &one).await;
-    assert_eq!(reused.label(), "dead_grant", "{reused:?}");
+    let replayed = renew(&*source, &one).await;
+    assert_eq!(replayed.label(), "dead_grant", "{replayed:?}");
     let three = issued(renew(&*source, &two).await);
     assert_eq!(three.scope.as_deref(), Some("read"));
 }
