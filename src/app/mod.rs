@@ -19,9 +19,10 @@ use crate::config::Env;
 use crate::exchange::{SourceError, Sources};
 use crate::http::{self, BindError, Bound, Context, Directory, Entry, Health, Limits};
 use crate::net::Clients;
-use crate::refresh::{self, Supervisor};
+use crate::refresh::{self, Keeping, Supervisor};
 use crate::secrets::Vault;
 use crate::spec::{Listen, Spec};
+use crate::store::Memory;
 use crate::telemetry::{IntegrationCounters, Metrics};
 
 /// What a test may replace.
@@ -67,6 +68,7 @@ impl App {
         let mut supervisor = Supervisor::new(refresh::Deps {
             clock: Arc::clone(&clock),
             metrics: Arc::clone(&metrics),
+            keeping: Keeping::Memory(Arc::new(Memory::new(Arc::clone(&clock)))),
         });
         let mut entries = Vec::with_capacity(spec.integrations.len());
         for integration in &spec.integrations {
