@@ -18,6 +18,7 @@ mod sandbox;
 mod serve;
 mod setup;
 mod status;
+mod store;
 mod table;
 mod token;
 
@@ -70,6 +71,7 @@ enum Command {
     Token(token::Args),
     Status(status::Args),
     Healthcheck(healthcheck::Args),
+    Store(store::Args),
     Providers(providers::Args),
     #[cfg(feature = "sandbox")]
     Sandbox(sandbox::Args),
@@ -113,6 +115,7 @@ fn dispatch(command: Command, env: &Env, output: &mut Output) -> Result<(), Exit
         Command::Token(args) => token::run(&args, env, output),
         Command::Status(args) => status::run(&args, env, output),
         Command::Healthcheck(args) => healthcheck::run(&args, env, output),
+        Command::Store(args) => store::run(&args, env, output),
         Command::Providers(args) => providers::run(&args, env, output),
         #[cfg(feature = "sandbox")]
         Command::Sandbox(args) => sandbox::run(&args, output),

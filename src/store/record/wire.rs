@@ -102,7 +102,7 @@ struct Digest([u8; 32]);
 
 impl From<Digest> for String {
     fn from(digest: Digest) -> Self {
-        digest.0.iter().map(|byte| format!("{byte:02x}")).collect()
+        crate::store::hex::encode(&digest.0)
     }
 }
 
