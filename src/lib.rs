@@ -14,6 +14,7 @@
 //! | [`exchange`] | one vendor round trip and its outcome | when it is made |
 //! | [`store`] | what outlives the process | vendors |
 //! | [`snapshot`] | what is known about an integration, and waiting for more | how tokens are obtained |
+//! | [`sinks`] | files that tokens are written to | how tokens are obtained |
 //! | [`refresh`] | when tokens are renewed: a pure machine in an async shell | HTTP |
 //! | [`http`] | the local API | vendors, workers: a request can ask, never do |
 //! | [`telemetry`] | logs and metrics | what they are about |
@@ -46,6 +47,7 @@ pub mod refresh;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod secrets;
+pub mod sinks;
 pub mod snapshot;
 pub mod spec;
 pub mod store;

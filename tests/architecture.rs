@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const MODULES: [(&str, &[&str]); 15] = [
+const MODULES: [(&str, &[&str]); 16] = [
     ("base", &[]),
     ("spec", &["base"]),
     ("net", &["base", "spec"]),
@@ -34,6 +34,7 @@ const MODULES: [(&str, &[&str]); 15] = [
             "telemetry",
         ],
     ),
+    ("sinks", &["base", "spec", "snapshot", "telemetry"]),
     ("sandbox", &["base"]),
     (
         "app",
@@ -49,6 +50,7 @@ const MODULES: [(&str, &[&str]); 15] = [
             "store",
             "http",
             "refresh",
+            "sinks",
         ],
     ),
     (
@@ -65,6 +67,7 @@ const MODULES: [(&str, &[&str]); 15] = [
             "store",
             "http",
             "refresh",
+            "sinks",
             "sandbox",
             "app",
         ],

@@ -6,6 +6,7 @@
 
 mod answer;
 mod body;
+mod configuration;
 mod connection;
 mod directory;
 mod error;
@@ -27,6 +28,7 @@ mod serve;
 mod status;
 mod token;
 
+pub use configuration::{Configuration, Reload};
 pub use directory::{Directory, Entry};
 pub use health::Health;
 pub use listen::{BindError, Bound, bind};
@@ -35,7 +37,9 @@ pub use serve::{Limits, serve};
 
 use std::sync::Arc;
 
-use crate::base::{Clock, Timestamp};
+use arc_swap::ArcSwap;
+
+use crate::base::Clock;
 use crate::spec::{Access, Server};
 use crate::telemetry::Metrics;
 
@@ -47,9 +51,9 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
     pub server: Server,
-    pub access: Access,
-    /// When the configuration in use was loaded.
-    pub loaded_at: Timestamp,
+    /// Swapped at a reload.
+    pub access: ArcSwap<Access>,
+    pub configuration: Configuration,
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub struct Router {
 
 /// Everything callers can ask for.
 pub fn main_router(context: Arc<Context>) -> Router {
-    let guards = Guards::new(&context.server, &context.access);
+    let guards = Guards::new(&context.server);
     Router {
         guards: Some(guards),
         routes: routes(&context, &Resource::ALL),
@@ -203,7 +203,7 @@ impl Router {
             let mut probes = Resource::ALL.iter().filter(|it| it.is_probe());
             probes.any(|probe| probe.path() == head.uri.path())
         };
-        guards.check(peer, head, is_probe)
+        guards.check(peer, head, &self.context.access.load(), is_probe)
     }
 
     /// The request that is almost every request, `GET /token/{integration}` for a good token,

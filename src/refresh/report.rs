@@ -26,7 +26,7 @@ pub(super) struct Report {
     /// The store does not take what is to be saved.
     unsaved: bool,
     /// The refresh token's end that was told last, and when.
-    told_end: Option<(Timestamp, Mono)>,
+    told_end: Option<Box<(Timestamp, Mono)>>,
 }
 
 impl Report {
@@ -79,11 +79,11 @@ impl Report {
             self.told_end = None;
             return;
         }
-        let again = |(told, at): (Timestamp, Mono)| told != end || now.mono.since(at) >= AGAIN;
-        if !self.told_end.is_none_or(again) {
+        let again = |told: &(Timestamp, Mono)| told.0 != end || now.mono.since(told.1) >= AGAIN;
+        if !self.told_end.as_deref().is_none_or(again) {
             return;
         }
-        self.told_end = Some((end, now.mono));
+        self.told_end = Some(Box::new((end, now.mono)));
         let id = &spec.id;
         let when = if left.is_zero() {
             "has expired".to_owned()

@@ -26,6 +26,7 @@ use crate::telemetry::{IntegrationCounters, Metrics};
 
 mod demand;
 mod fresh;
+mod kept;
 mod succession;
 mod told;
 mod trouble;

@@ -187,9 +187,10 @@ impl Worker {
             let event = match next {
                 // Nothing has been sent.
                 _ if stopped && self.machine.is_about_to_ask() => break,
-                Next::Load => self.load().await,
-                Next::Save => Event::Saved(self.save().await),
-                Next::Configured => Event::Configured(self.configured().await),
+                // Boxed: seldom, and thousands of workers sleep.
+                Next::Load => Box::pin(self.load()).await,
+                Next::Save => Event::Saved(Box::pin(self.save()).await),
+                Next::Configured => Event::Configured(Box::pin(self.configured()).await),
                 Next::Fetch => match self.exchange(stop).await {
                     Some(event) => event,
                     None if stop.is_cancelled() => break,
@@ -197,7 +198,7 @@ impl Worker {
                 },
                 Next::Sleep(_) | Next::Listen | Next::Await if self.reread && !stopped => {
                     self.reread = false;
-                    Event::Configured(self.configured().await)
+                    Event::Configured(Box::pin(self.configured()).await)
                 }
                 // A flood of nudges must not keep what is due from being done.
                 Next::Sleep(Duration::ZERO) if !stopped => Event::Timer {
@@ -213,7 +214,7 @@ impl Worker {
             };
             next = self.step(event);
         }
-        self.wind_up().await;
+        Box::pin(self.wind_up()).await;
     }
 
     /// What is unsaved is tried once more.
@@ -293,7 +294,8 @@ impl Worker {
                 }
                 Woken::Call(Call::Nudges(nudges)) => Event::Nudged(nudges),
                 Woken::Call(Call::Login(wish)) => {
-                    let taken = self.consents.take(wish, &self.spec, &*self.source).await;
+                    let taken = self.consents.take(wish, &self.spec, &*self.source);
+                    let taken = Box::pin(taken).await;
                     let Some(step) = taken else {
                         continue;
                     };
