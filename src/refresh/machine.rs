@@ -489,6 +489,8 @@ impl Machine {
 }
 
 #[cfg(test)]
+mod chain_properties;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod tests;

@@ -226,3 +226,6 @@ impl Machine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
