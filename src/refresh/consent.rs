@@ -20,6 +20,7 @@ pub(super) struct Consents {
 
 impl Consents {
     /// Takes a wish. What the machine is to know of it, if anything.
+    #[expect(clippy::unused_async, reason = "a device flow begins with a request")]
     pub(super) async fn take(
         &mut self,
         wish: Login,

@@ -70,6 +70,10 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     proptest::collection::vec(act, 1..150)
 }
 
+fn configured() -> Event {
+    Event::Configured(Ok(Some(Secret::new("refresh-0"))))
+}
+
 /// A broker on a disk, and all that is known from outside.
 struct World {
     machine: Machine,
@@ -127,10 +131,6 @@ impl World {
         }
     }
 
-    fn first(&self) -> Configured {
-        Ok(Some(Secret::new("refresh-0")))
-    }
-
     /// Runs errands until there is an exchange to wait for, or nothing to do.
     fn run(&mut self, event: Event, draw: f64) -> Result<(), TestCaseError> {
         let mut event = event;
@@ -142,7 +142,7 @@ impl World {
             }
             event = match actions.next {
                 Next::Load => Event::Loaded(self.load(at.now)),
-                Next::Configured => Event::Configured(self.first()),
+                Next::Configured => configured(),
                 Next::Save => Event::Saved(self.save(at.now)),
                 Next::Fetch => return self.sent(at.now),
                 Next::Await => {
@@ -356,7 +356,7 @@ proptest! {
                 }
                 Act::Nudge(nudge) => Event::Nudged(Nudges::default().and(nudge)),
                 Act::Secret if world.in_flight.is_none() => Event::SecretChanged,
-                Act::Secret => Event::Configured(world.first()),
+                Act::Secret => configured(),
                 Act::Timer(used) => Event::Timer { used },
                 Act::End(end, life) => {
                     let Some((_, sent_at)) = world.in_flight.take() else {
