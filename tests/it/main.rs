@@ -30,5 +30,6 @@ mod rotation;
 mod secrets;
 mod shutdown;
 mod sinks;
+mod storage;
 mod support;
 mod trouble;
