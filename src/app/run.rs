@@ -13,11 +13,12 @@ use super::{App, Built};
 use crate::base::IntegrationId;
 use crate::exchange::Sources;
 use crate::http::{self, Bound, Context, Entry, Limits};
-use crate::refresh::{self, Supervisor};
+use crate::refresh::{self, Keeping, Supervisor};
 use crate::secrets::Vault;
 use crate::sinks::Sinks;
 use crate::snapshot::{Reader, Snapshot, board};
-use crate::spec::Spec;
+use crate::spec::{self, Spec};
+use crate::store::StateStore;
 use crate::telemetry::IntegrationCounters;
 
 /// How a run ended that did not end well.
@@ -60,7 +61,7 @@ impl App {
         let (store, supervisor) = match opened {
             Opened::Store(store) => {
                 // Before anybody is served: what is stored is there from the first request on.
-                let supervisor = begin(&context, built);
+                let supervisor = begin(&context, built, keeping(&spec.store, &store));
                 server.start(main, admin, &vault);
                 (store, supervisor)
             }
@@ -76,7 +77,7 @@ impl App {
                         return ended.map_or(Ok(()), |ended| Ok(ended.map(drop)?));
                     }
                 };
-                let supervisor = begin(&context, built);
+                let supervisor = begin(&context, built, keeping(&spec.store, &store));
                 context.health.set_store_held(false);
                 info!("the store is open");
                 (store, supervisor)
@@ -91,11 +92,20 @@ impl App {
     }
 }
 
+/// What goes into which store.
+fn keeping(configured: &spec::Store, store: &Arc<dyn StateStore>) -> Keeping {
+    match configured {
+        spec::Store::Memory { .. } => Keeping::Memory(Arc::clone(store)),
+        spec::Store::Embedded { .. } => Keeping::Durable(Arc::clone(store)),
+    }
+}
+
 /// Workers for everything, and their readers for callers.
-fn begin(context: &Context, built: Vec<Built>) -> Supervisor {
+fn begin(context: &Context, built: Vec<Built>, keeping: Keeping) -> Supervisor {
     let mut supervisor = Supervisor::new(refresh::Deps {
         clock: Arc::clone(&context.clock),
         metrics: Arc::clone(&context.metrics),
+        keeping,
     });
     let entries = built.into_iter().map(|(integration, source)| {
         let counters = Arc::new(IntegrationCounters::default());

@@ -50,6 +50,7 @@ fn record() -> Record {
             kind: WaitKind::Refused,
             failures: 0,
             refusals: 2,
+            asked: [0; 32],
         }),
     }
 }

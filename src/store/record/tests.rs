@@ -40,6 +40,7 @@ pub(in crate::store) fn full() -> Record {
             kind: WaitKind::DeadGrant,
             failures: 3,
             refusals: u32::MAX,
+            asked: [9; 32],
         }),
     }
 }

@@ -65,6 +65,7 @@ struct RawWait {
     kind: RawKind,
     failures: u32,
     refusals: u32,
+    asked: Digest,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -325,6 +326,7 @@ impl From<Wait> for RawWait {
             },
             failures: wait.failures,
             refusals: wait.refusals,
+            asked: Digest(wait.asked),
         }
     }
 }
@@ -340,6 +342,7 @@ impl From<RawWait> for Wait {
             },
             failures: raw.failures,
             refusals: raw.refusals,
+            asked: raw.asked.0,
         }
     }
 }
