@@ -93,6 +93,7 @@ impl App {
             metrics,
             server: spec.server.clone(),
             access: spec.access.clone(),
+            logins: http::Logins::default(),
             loaded_at: now.wall,
         });
         let server = &spec.server;

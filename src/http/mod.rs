@@ -16,8 +16,11 @@ mod guards;
 mod headers;
 mod health;
 mod listen;
+mod login;
+mod logins;
 mod negotiate;
 mod openapi;
+mod page;
 mod probes;
 mod query;
 mod resource;
@@ -30,6 +33,7 @@ mod token;
 pub use directory::{Directory, Entry};
 pub use health::Health;
 pub use listen::{BindError, Bound, bind};
+pub use logins::Logins;
 pub use router::{Router, admin_router, main_router};
 pub use serve::{Limits, serve};
 
@@ -48,6 +52,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     pub server: Server,
     pub access: Access,
+    /// Logins whose browser may come back.
+    pub logins: Logins,
     /// When the configuration in use was loaded.
     pub loaded_at: Timestamp,
 }

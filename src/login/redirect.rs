@@ -66,25 +66,25 @@ impl Redirect {
             match name {
                 "code" => {
                     let code = Secret::new(text_of("code", &whole())?.as_str());
-                    once("code", redirect.code.replace(code))?;
+                    once("code", redirect.code.replace(code).is_some())?;
                 }
                 "state" => {
                     let state = Secret::new(text_of("state", &whole())?.as_str());
-                    once("state", redirect.state.replace(state))?;
+                    once("state", redirect.state.replace(state).is_some())?;
                 }
                 "iss" => {
                     let issuer = text_of("iss", &whole())?.as_str().to_owned();
-                    once("iss", redirect.issuer.replace(issuer))?;
+                    once("iss", redirect.issuer.replace(issuer).is_some())?;
                 }
                 "error" => {
                     let error = shown("error", &whole())?;
-                    once("error", redirect.error.replace(error))?;
+                    once("error", redirect.error.replace(error).is_some())?;
                 }
                 "error_description" => {
                     let said = shown("error_description", value)?;
                     once(
                         "error_description",
-                        redirect.error_description.replace(said),
+                        redirect.error_description.replace(said).is_some(),
                     )?;
                 }
                 "response_type" | "code_challenge" => visited = false,
@@ -116,25 +116,23 @@ fn joined(text: &str) -> Zeroizing<String> {
     Zeroizing::new(line.trim_matches(around).to_owned())
 }
 
-/// What follows the first `?`, up to the fragment; all of it where there is none.
+/// What follows the `?` of a URL, up to the fragment; all of it where it is no URL.
 fn query(text: &str) -> &str {
     let before = text.split('#').next().unwrap_or_default();
-    let is_url = before
-        .split('=')
-        .next()
-        .is_some_and(|it| it.contains("://"));
-    match before.split_once('?') {
-        Some((_, query)) => query,
-        None if is_url => "no-query",
+    // A query may hold a `?` and a URL in a value, so only what comes before the first `=` tells.
+    let start = before.split('=').next().unwrap_or_default();
+    match start.find('?') {
+        Some(at) => before.get(at + 1..).unwrap_or_default(),
+        None if start.contains("://") => "no-query",
         None => before.trim_start_matches('&'),
     }
 }
 
-fn once<T>(name: &'static str, before: Option<T>) -> Result<(), Unreadable> {
-    match before {
-        Some(_) => Err(Unreadable::Twice(name)),
-        None => Ok(()),
+fn once(name: &'static str, again: bool) -> Result<(), Unreadable> {
+    if again {
+        return Err(Unreadable::Twice(name));
     }
+    Ok(())
 }
 
 /// Form decoding that refuses what it cannot decode, and what RFC 6749 does not allow.

@@ -22,6 +22,7 @@ fn however_it_was_copied() {
         "code=a%2Fb&state=xyz",
         "& code=a%2 Fb & state=xyz",
         "'code=a/b&state=xyz'",
+        "code=a/b&state=xyz&next=http://x/?y=z",
     ] {
         let found = code_and_state(pasted);
         assert_eq!(found, ("a/b".to_owned(), "xyz".to_owned()), "{pasted}");
