@@ -128,7 +128,7 @@ impl App {
             main,
             admin,
             context,
-            supervisor,
+            mut supervisor,
             vault,
         } = self;
         let tasks = TaskTracker::new();
@@ -138,7 +138,13 @@ impl App {
         tasks.spawn(http::serve(main, router, Limits::MAIN, drain.clone()));
         let router = http::admin_router(Arc::clone(&context));
         tasks.spawn(http::serve(admin, router, Limits::ADMIN, drain.clone()));
-        tasks.spawn(supervisor.run(drain.clone()));
+        supervisor.start();
+        let draining = drain.clone();
+        tasks.spawn(async move {
+            draining.cancelled().await;
+            supervisor.stop();
+            supervisor.ended().await;
+        });
         let polling = drain.clone();
         tasks.spawn(async move { vault.poll(polling).await });
         tasks.close();

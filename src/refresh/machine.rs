@@ -18,7 +18,7 @@ use super::schedule::{FLOOR, due};
 use super::spacing::Spacing;
 use crate::base::{ErrorCode, Failure, Mono, Now};
 use crate::snapshot::{Doing, Held, Nudge, Nudges, Snapshot};
-use crate::spec::{Grant, Integration, Reissue, When};
+use crate::spec::{Change, Grant, Integration, Reissue, When};
 
 /// Clocks jump and machines sleep, so no sleep is trusted for longer.
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
@@ -110,6 +110,61 @@ impl Machine {
         }
     }
 
+    /// The machine of a definition that takes the place of this one's. `rendered`: what is held,
+    /// with what an API call needs by the new definition.
+    pub(super) fn succeeded_by(
+        mut self,
+        spec: Arc<Integration>,
+        change: Change,
+        rendered: Option<Arc<Held>>,
+        at: At,
+    ) -> Self {
+        if change == Change::Request {
+            let mut fresh = Self::new(spec);
+            fresh.view.finished = self.view.finished;
+            fresh.last_exchange = self.last_exchange;
+            return fresh;
+        }
+        self.spec = spec;
+        let only_at_expiry = Self::asks_only_at_expiry(&self.spec);
+        if let Token::Held { held, due: next } = &mut self.token {
+            *held = rendered.unwrap_or_else(|| Arc::clone(held));
+            *next = due(held.lifetime(), &self.spec.refresh, only_at_expiry, at.draw);
+        }
+        let soonest = self.floor().max(at.now.mono);
+        let early = Some(Early {
+            at: soonest,
+            forced: false,
+        });
+        let always = self.spec.refresh.when == When::Always;
+        self.work = match self.work {
+            // Nothing is in flight: it was stopped before it sent anything.
+            Work::Asking => Work::Idle { early },
+            Work::Idle { early: None } if always && !self.valid(at.now) => Work::Idle { early },
+            Work::BackingOff { why, .. } if change == Change::Answer => Work::BackingOff {
+                until: soonest,
+                why,
+            },
+            Work::Refused { .. } if change == Change::Answer => Work::Refused { until: soonest },
+            same @ (Work::Idle { .. } | Work::BackingOff { .. } | Work::Refused { .. }) => same,
+        };
+        if change == Change::Secrets {
+            self.view.secret_in_use = None;
+            self.secret_changed(at);
+        }
+        self.view.secret_expires_at = self.spec.grant.secret_expiry(self.view.secret_in_use);
+        self.changed = true;
+        self
+    }
+
+    /// The held token, and the index of the secret that brought it.
+    pub(super) fn held(&self) -> Option<(&Arc<Held>, Option<usize>)> {
+        match &self.token {
+            Token::None => None,
+            Token::Held { held, .. } => Some((held, self.view.secret_in_use)),
+        }
+    }
+
     /// Whether asking before expiry brings nothing new.
     pub(super) fn asks_only_at_expiry(spec: &Integration) -> bool {
         spec.refresh.reissue == Reissue::Same || matches!(spec.grant, Grant::Static(_))
@@ -164,7 +219,15 @@ impl Machine {
     }
 
     fn started(&mut self, at: At) {
+        let soonest = self.floor();
         match self.spec.refresh.when {
+            // Only after another definition: its last exchange counts.
+            When::Always if soonest > at.now.mono => self.begin(Work::Idle {
+                early: Some(Early {
+                    at: soonest,
+                    forced: false,
+                }),
+            }),
             When::Always => self.ask(false, at),
             When::Demand => self.changed = true,
         }
@@ -417,7 +480,7 @@ impl Machine {
         Some(left.max(self.floor().since(now.mono)))
     }
 
-    fn snapshot(&self, now: Now) -> Snapshot {
+    pub(super) fn snapshot(&self, now: Now) -> Snapshot {
         Snapshot {
             held: match &self.token {
                 Token::None => None,

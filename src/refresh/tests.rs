@@ -25,6 +25,7 @@ use crate::telemetry::{IntegrationCounters, Metrics};
 
 mod demand;
 mod fresh;
+mod succession;
 mod told;
 mod trouble;
 
@@ -185,6 +186,24 @@ struct Engine {
     stop: CancellationToken,
 }
 
+/// A vendor that answers from a script, then always the same.
+fn vendor(
+    clock: &Arc<TokioClock>,
+    script: impl IntoIterator<Item = Answer>,
+    then: Answer,
+) -> Arc<Script> {
+    Arc::new(Script {
+        clock: Arc::clone(clock),
+        latency: Duration::from_millis(50),
+        first: Mutex::new(script.into_iter().collect()),
+        then: Mutex::new(then),
+        asked: Mutex::default(),
+        in_flight: AtomicUsize::new(0),
+        issued: AtomicU64::new(0),
+        secrets: watch::Sender::new(0),
+    })
+}
+
 impl Engine {
     fn new() -> Self {
         let wall = Timestamp::parse_rfc3339("2026-11-22T00:00:00Z").unwrap();
@@ -217,16 +236,7 @@ impl Engine {
         script: impl IntoIterator<Item = Answer>,
         then: Answer,
     ) -> (Arc<Script>, Reader) {
-        let vendor = Arc::new(Script {
-            clock: Arc::clone(&self.clock),
-            latency: Duration::from_millis(50),
-            first: Mutex::new(script.into_iter().collect()),
-            then: Mutex::new(then),
-            asked: Mutex::default(),
-            in_flight: AtomicUsize::new(0),
-            issued: AtomicU64::new(0),
-            secrets: watch::Sender::new(0),
-        });
+        let vendor = vendor(&self.clock, script, then);
         let source = Arc::clone(&vendor) as Arc<dyn TokenSource>;
         let spec = Arc::new(spec);
         let reader = self.supervisor.as_mut().unwrap().add(

@@ -18,7 +18,7 @@ use super::report::{self, Report};
 use crate::base::{Clock, Failure, Mono, Now};
 use crate::exchange::{Ask, Outcome, TokenSource};
 use crate::snapshot::{Board, Held, Reader, Snapshot, board};
-use crate::spec::Integration;
+use crate::spec::{Change, Integration};
 use crate::telemetry::{IntegrationCounters, Metrics, RefreshLabel};
 
 #[derive(Debug)]
@@ -36,6 +36,29 @@ pub(super) struct Worker {
     report: Report,
     /// Panics since the last success.
     panics: u32,
+    /// The machine has been told that it may begin, or goes on for one that was.
+    begun: bool,
+}
+
+/// What a retired worker leaves to the one that takes its place.
+#[derive(Debug)]
+pub(super) struct Carried {
+    spec: Arc<Integration>,
+    /// Readers stay with it.
+    board: Board,
+    machine: Machine,
+    report: Report,
+}
+
+/// What a worker is made of.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) spec: Arc<Integration>,
+    pub(super) source: Arc<dyn TokenSource>,
+    pub(super) counters: Arc<IntegrationCounters>,
+    pub(super) hold: Option<Arc<Hold>>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 /// What woke a worker.
@@ -46,24 +69,70 @@ enum Woken {
 }
 
 /// The worker and its reader; nothing runs yet.
-pub(super) fn build(
-    spec: Arc<Integration>,
-    source: Arc<dyn TokenSource>,
-    counters: Arc<IntegrationCounters>,
-    hold: Option<Arc<Hold>>,
-    clock: Arc<dyn Clock>,
-    metrics: Arc<Metrics>,
-) -> (Worker, Reader) {
+pub(super) fn build(parts: Parts) -> (Worker, Reader) {
+    let only_at_expiry = Machine::asks_only_at_expiry(&parts.spec);
     let (board, reader) = board(
         Snapshot::default(),
-        Machine::asks_only_at_expiry(&spec),
-        spec.grant.takes_logins(),
+        only_at_expiry,
+        parts.spec.grant.takes_logins(),
     );
-    let worker = Worker {
-        machine: Machine::new(Arc::clone(&spec)),
+    let machine = Machine::new(Arc::clone(&parts.spec));
+    (assemble(parts, board, machine, Report::default()), reader)
+}
+
+/// The worker of a definition that takes the place of another one; readers stay, and see at once
+/// what is left of what they saw.
+pub(super) fn succeed(parts: Parts, carried: Carried) -> Worker {
+    let Carried {
+        spec: before,
+        board,
+        machine,
+        report,
+    } = carried;
+    let change = parts.spec.change_from(&before);
+    let at = At {
+        now: parts.clock.now(),
+        hold: parts.hold.as_ref().map_or(Mono::START, |hold| hold.until()),
+        draw: fastrand::f64(),
+    };
+    let mut rendered = None;
+    let mut warnings = Vec::new();
+    if parts.spec.api != before.api
+        && let Some((held, secret_in_use)) = machine.held()
+    {
+        let issued = held.to_issued(secret_in_use);
+        let (api, left_out) = api::render(&parts.spec.api, &parts.spec.grant, &issued);
+        rendered = Some(Arc::new(Held::new(issued, api)));
+        warnings = left_out;
+    }
+    let machine = machine.succeeded_by(Arc::clone(&parts.spec), change, rendered, at);
+    board.set_asks_only_at_expiry(Machine::asks_only_at_expiry(&parts.spec));
+    board.publish(machine.snapshot(at.now));
+    let anew = change == Change::Request;
+    let report = if anew { Report::default() } else { report };
+    let mut worker = assemble(parts, board, machine, report);
+    worker.begun = !anew;
+    if !warnings.is_empty() {
+        worker.report.left_out(&worker.spec, warnings);
+    }
+    worker
+}
+
+fn assemble(parts: Parts, board: Board, machine: Machine, report: Report) -> Worker {
+    let Parts {
+        spec,
+        source,
+        counters,
+        hold,
+        clock,
+        metrics,
+    } = parts;
+    Worker {
+        machine,
         secrets: Some(source.secret_changes()),
-        report: Report::default(),
+        report,
         panics: 0,
+        begun: false,
         spec,
         source,
         counters,
@@ -71,17 +140,16 @@ pub(super) fn build(
         metrics,
         hold,
         board,
-    };
-    (worker, reader)
+    }
 }
 
 impl Worker {
     /// Runs until `stop`; call again after a panic, with [`Worker::panicked`] in between.
     pub(super) async fn run(&mut self, stop: &CancellationToken) {
-        let mut next = if self.panics == 0 {
-            self.step(Event::Started)
-        } else {
+        let mut next = if std::mem::replace(&mut self.begun, true) {
             Next::Sleep(Duration::ZERO)
+        } else {
+            self.step(Event::Started)
         };
         loop {
             let event = match next {
@@ -104,6 +172,30 @@ impl Worker {
                 }
             };
             next = self.step(event);
+        }
+    }
+
+    /// Ends it between two actions, for another one to take its place.
+    pub(super) fn retire(self) -> Carried {
+        let Self {
+            spec,
+            board,
+            machine,
+            report,
+            source: _,
+            counters: _,
+            clock: _,
+            metrics: _,
+            hold: _,
+            secrets: _,
+            panics: _,
+            begun: _,
+        } = self;
+        Carried {
+            spec,
+            board,
+            machine,
+            report,
         }
     }
 

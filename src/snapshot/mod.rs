@@ -38,8 +38,9 @@ pub struct Board {
 pub fn board(first: Snapshot, asks_only_at_expiry: bool, takes_logins: bool) -> (Board, Reader) {
     let (latest, receiver) = watch::channel(Arc::new(first));
     let bell = Arc::new(Bell::default());
+    bell.set_asks_only_at_expiry(asks_only_at_expiry);
     let (wishes, logins) = takes_logins.then(consent::channel).unzip();
-    let reader = Reader::new(receiver, Arc::clone(&bell), asks_only_at_expiry, wishes);
+    let reader = Reader::new(receiver, Arc::clone(&bell), wishes);
     let board = Board {
         latest,
         bell,
@@ -55,6 +56,11 @@ impl Board {
 
     pub fn latest(&self) -> Arc<Snapshot> {
         Arc::clone(&self.latest.borrow())
+    }
+
+    /// For a definition that took the place of the one before: readers stay.
+    pub fn set_asks_only_at_expiry(&self, asks_only_at_expiry: bool) {
+        self.bell.set_asks_only_at_expiry(asks_only_at_expiry);
     }
 
     /// Waits for the next nudge; nudges that came meanwhile are taken together.

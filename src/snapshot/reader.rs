@@ -95,7 +95,6 @@ pub struct Refreshed {
 pub struct Reader {
     latest: watch::Receiver<Arc<Snapshot>>,
     bell: Arc<Bell>,
-    asks_only_at_expiry: bool,
     logins: Option<Wishes>,
 }
 
@@ -114,15 +113,19 @@ impl Reader {
     pub(super) fn new(
         latest: watch::Receiver<Arc<Snapshot>>,
         bell: Arc<Bell>,
-        asks_only_at_expiry: bool,
         logins: Option<Wishes>,
     ) -> Self {
         Self {
             latest,
             bell,
-            asks_only_at_expiry,
             logins,
         }
+    }
+
+    /// Waits for the next snapshot; `None` once there will be no other.
+    pub async fn next(&mut self) -> Option<Arc<Snapshot>> {
+        self.latest.changed().await.ok()?;
+        Some(Arc::clone(&self.latest.borrow_and_update()))
     }
 
     pub fn get(&self) -> Arc<Snapshot> {
@@ -198,7 +201,7 @@ impl Reader {
             }
             nudge = Nudge::Short;
             if snapshot.doing == Doing::Idle {
-                let left = if self.asks_only_at_expiry {
+                let left = if self.bell.asks_only_at_expiry() {
                     held.left(now)
                 } else {
                     None

@@ -6,6 +6,7 @@
 
 mod api;
 mod assertion;
+mod fingerprint;
 mod grant;
 mod provider;
 mod refresh;
@@ -17,6 +18,7 @@ mod url;
 
 pub use api::{Api, HostPattern};
 pub use assertion::{Algorithm, Assertion, Bearer, Claim, Jti, Part, Phrase};
+pub use fingerprint::Change;
 pub use grant::{
     BasicEncoding, ClientAuth, EndingSecret, FirstRefreshToken, Grant, Method, Refreshing,
     RequestFormat, Rotation, SECRET_WARNING, SecretKind, StaticToken, TokenRequest,
