@@ -78,12 +78,14 @@ const MODULES: [(&str, &[&str]); 16] = [
 ];
 
 /// Crates that only these modules may name.
-const CRATES: [(&str, &[&str]); 16] = [
+const CRATES: [(&str, &[&str]); 18] = [
     ("zeroize", &["base"]),
     ("subtle", &["base"]),
     ("reqwest", &["net"]),
     ("rustls", &["net"]),
-    ("ring", &["exchange", "login"]),
+    ("ring", &["exchange", "login", "store"]),
+    ("redb", &["store"]),
+    ("chacha20poly1305", &["store"]),
     ("jsonwebtoken", &["sandbox"]),
     ("pkcs8", &["exchange"]),
     ("sec1", &["exchange"]),

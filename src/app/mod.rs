@@ -4,8 +4,10 @@
 //! end. Only `lifecycle` touches signals. Must not know the sandbox, nor print.
 
 mod lifecycle;
+mod sealing;
 
 pub use lifecycle::serve;
+pub use sealing::{SealingError, read_sealing_key, sealing_key};
 
 use std::sync::Arc;
 use std::time::Duration;

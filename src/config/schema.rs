@@ -93,9 +93,9 @@ const SECRETS: &[Key] = &[key("files", List), key("commands", Bool)];
 
 const STORE: &[Key] = &[
     key("kind", Text),
-    key("path", Later),
-    key("encryption_key", Later),
-    key("allow_losing_refresh_tokens", Later),
+    key("path", Text),
+    key("encryption_key", Secret),
+    key("allow_losing_refresh_tokens", Bool),
 ];
 
 const PROVIDERS: &[Key] = &[key("path", Text)];

@@ -193,11 +193,7 @@ fn what_is_not_built_yet_is_refused_by_name() {
     all_keys("", SECTIONS, &mut keys);
     for line in [
         "callers.x.allow = []",
-        "store.kind = \"embedded\"",
         "store.kind = \"postgres\"",
-        "store.path = \"/x\"",
-        "store.encryption_key = \"x\"",
-        "store.allow_losing_refresh_tokens = true",
         "refresh.rate_limit = \"50/12h\"",
         "integrations.a.grant = \"refresh_token\"",
         "integrations.a.client_assertion.key = \"x\"",
@@ -289,7 +285,29 @@ const WRONG_LINES: &[(&str, &str, &str)] = &[
     ("net.proxy = \"socks5://x\"", "net.proxy", "http://"),
     ("net.ca_only = true", "net.ca_only", "ca_file"),
     ("secrets.files = [\"\"]", "secrets.files", "pattern"),
-    ("store.kind = \"redis\"", "store.kind", "memory"),
+    ("store.kind = \"redis\"", "store.kind", "\"embedded\""),
+    ("store.kind = \"embedded\"", "store.path", "is missing"),
+    ("store.path = \"/x\"", "store.path", "\"embedded\" only"),
+    (
+        "store.encryption_key = \"x\"",
+        "store.encryption_key",
+        "\"embedded\" only",
+    ),
+    (
+        "store = { kind = \"embedded\", path = \"/x\", allow_losing_refresh_tokens = true }",
+        "store.allow_losing_refresh_tokens",
+        "\"memory\" only",
+    ),
+    (
+        "store = { kind = \"embedded\", path = \"/x\", encryption_key = { file = 5 } }",
+        "store.encryption_key.file",
+        "path of a file",
+    ),
+    (
+        "store.allow_losing_refresh_tokens = \"yes\"",
+        "store.allow_losing_refresh_tokens",
+        "true or false",
+    ),
     ("server = 5", "server", "table"),
     ("integrations = 5", "integrations", "table"),
     ("integrations.a = 5", "integrations.a", "table"),
@@ -812,7 +830,7 @@ fn variables_that_fit_nothing_are_refused() {
         ("TOKEN_BROKER__SERVER__WAIT", "canary", "duration"),
         ("TOKEN_BROKER__SERVER__WAIT__X", "3s", "too deep"),
         ("TOKEN_BROKER__", "3s", "fits no key"),
-        ("TOKEN_BROKER__STORE__PATH", "/x", "not built yet"),
+        ("TOKEN_BROKER__STORE__PATH", "/x", "\"embedded\" only"),
         ("TOKEN_BROKER__CALLERS", "/x", "not built yet"),
         ("TOKEN_BROKER__INTEGRATIONS", "x", "NAME"),
         ("TOKEN_BROKER__INTEGRATIONS__SFMC", "x", "table"),
@@ -1191,4 +1209,36 @@ fn a_providers_assertion_takes_parameters_in_names_and_values() {
     );
     std::fs::write(&file, provider("").replace("issuer", "key = \"k\"\nissuer")).unwrap();
     refuses(&text, "assertion.key", "is not a known key");
+}
+
+#[test]
+fn where_things_are_kept() {
+    use crate::spec::Store;
+    let loaded = |text: &str| {
+        let env = Env::from_pairs([("STORE_KEY", "canary")]);
+        let loaded = load_text("f", text, Format::Toml, &env, Options::default());
+        loaded.unwrap()
+    };
+    assert_eq!(loaded("").spec.store, Store::default());
+    assert_eq!(
+        loaded("[store]\nallow_losing_refresh_tokens = true")
+            .spec
+            .store,
+        Store::Memory {
+            allow_losing_refresh_tokens: true
+        }
+    );
+    let plain = "[store]\nkind = \"embedded\"\npath = \"state.redb\"\n";
+    let store = |key| Store::Embedded {
+        path: "state.redb".into(),
+        encryption_key: key,
+    };
+    assert_eq!(loaded(plain).spec.store, store(None));
+    let from_file = loaded(&format!("{plain}encryption_key.file = \"/k\""));
+    let file = SecretSource::File("/k".into());
+    assert_eq!(from_file.spec.store, store(Some(file)));
+    let from_env = loaded(&format!("{plain}encryption_key.env = \"STORE_KEY\""));
+    let value = SecretSource::Value(Secret::new("canary"));
+    assert_eq!(from_env.spec.store, store(Some(value)));
+    assert!(!format!("{from_env:?}").contains("canary"));
 }

@@ -90,7 +90,6 @@ impl Handle {
     }
 
     /// The latest value. A file is looked at first, so that a swapped secret is used at once.
-    #[cfg(test)]
     pub async fn read(&self) -> Result<Secret, Unavailable> {
         self.read_by(None).await
     }

@@ -11,8 +11,9 @@ use futures_util::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
 use super::command::Surroundings;
-use super::handle::Handle;
-use crate::base::Clock;
+use super::file;
+use super::handle::{Handle, Unavailable};
+use crate::base::{Clock, Zeroizing};
 use crate::spec::SecretSource;
 
 /// Watching files is limited per node and blind on some mounts; looking is neither.
@@ -78,6 +79,21 @@ impl Vault {
         };
         known.insert(name, Arc::downgrade(&handle));
         handle
+    }
+
+    /// What a source holds right now, as it is: a file's newline too, and no text need be in it.
+    pub async fn read_bytes(
+        &self,
+        source: &SecretSource,
+    ) -> Result<Zeroizing<Vec<u8>>, Unavailable> {
+        let SecretSource::File(path) = source else {
+            let secret = self.open(source).read().await?;
+            return Ok(Zeroizing::new(secret.expose().as_bytes().to_vec()));
+        };
+        let (name, path) = (path.display().to_string(), path.clone());
+        let read = tokio::task::spawn_blocking(move || file::bytes(&path)).await;
+        let read = read.unwrap_or_else(|error| Err(format!("cannot be read: {error}")));
+        read.map_err(|reason| Unavailable(format!("file {name} {reason}")))
     }
 
     /// Looks at every source in use every ten seconds, until `stop`.

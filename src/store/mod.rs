@@ -6,6 +6,8 @@
 //! from, so that of two writers one learns that it lost; a save that failed left the entry as it was
 //! or, where the disk did not say, is told apart by the store itself at the next one.
 
+mod embedded;
+mod error;
 #[cfg(any(test, feature = "faults"))]
 mod faulty;
 mod hex;
@@ -16,6 +18,8 @@ mod record;
 #[cfg(test)]
 mod suite;
 
+pub use embedded::{KeyError, SealingKey};
+pub use error::{OpenError, OpenProblem};
 #[cfg(any(test, feature = "faults"))]
 pub use faulty::Faulty;
 pub use key::Key;
@@ -25,11 +29,15 @@ pub use record::{
 };
 
 use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use crate::base::Secret;
+use crate::base::{Clock, Secret};
+use crate::spec;
+use embedded::{Embedded, Missing};
 
 /// The longest value: what section 9's largest token, refresh token and members come to, twice.
 pub const VALUE_MAX: usize = 1024 * 1024;
@@ -105,4 +113,41 @@ pub trait StateStore: Send + Sync + fmt::Debug {
         holder: &'a str,
         lasts: Duration,
     ) -> BoxFuture<'a, Result<Lease, StoreError>>;
+}
+
+/// Opens the store that the configuration names; one on disk is made if it is not there.
+///
+/// Blocks for as long as the disk takes (the whole file is read and checked), so not on a serving
+/// thread, and never waits: [`OpenError::is_held`] says that another process has it, and trying
+/// again later is the caller's. Nothing is changed in a file that is refused.
+pub fn open(
+    store: &spec::Store,
+    key: Option<&SealingKey>,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn StateStore>, OpenError> {
+    Ok(match store {
+        spec::Store::Memory { .. } => Arc::new(Memory::new(clock)),
+        spec::Store::Embedded { path, .. } => {
+            Arc::new(Embedded::open(path, key, Missing::Make, clock)?)
+        }
+    })
+}
+
+/// For commands that work on what a broker left: a file that is not there stays so.
+pub fn open_existing(
+    path: &Path,
+    key: Option<&SealingKey>,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn StateStore>, OpenError> {
+    Ok(Arc::new(Embedded::open(path, key, Missing::Refuse, clock)?))
+}
+
+/// Seals every entry with `new`, or writes them plainly without; how many there are. `old` opens the
+/// store if it is sealed. All or nothing, whenever the process dies.
+pub fn rekey(
+    path: &Path,
+    old: Option<&SealingKey>,
+    new: Option<&SealingKey>,
+) -> Result<usize, OpenError> {
+    embedded::rekey(path, old, new)
 }

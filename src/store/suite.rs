@@ -132,3 +132,26 @@ async fn many_entries_are_listed_in_order(store: &dyn StateStore) {
         assert_eq!(store.forget(key).await, Ok(true));
     }
 }
+
+/// For stores that are to outlive the process: `open` opens the same one again and again.
+pub(super) async fn outlives(open: impl Fn() -> Box<dyn StateStore>) {
+    let (kept, gone) = (id("kept"), id("gone"));
+    let store = open();
+    let first = store.save(&kept, Secret::new("1"), Version(0)).await;
+    let second = store
+        .save(&kept, Secret::new("2"), first.unwrap())
+        .await
+        .unwrap();
+    let last = store.save(&gone, Secret::new("x"), Version(0)).await;
+    assert_eq!(store.forget(&gone).await, Ok(true));
+    drop(store);
+    let store = open();
+    let entry = store.load(&kept).await.unwrap().unwrap();
+    assert_eq!((entry.version, entry.value), (second, Secret::new("2")));
+    assert_eq!(store.load(&gone).await, Ok(None));
+    let again = store.save(&gone, Secret::new("y"), Version(0)).await;
+    assert!(again.unwrap() > last.unwrap(), "a number is given once");
+    drop(store);
+    let listed = open().list().await.unwrap();
+    assert!(listed.iter().any(|one| one.key == gone) && listed.len() >= 2);
+}

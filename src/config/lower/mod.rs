@@ -173,7 +173,6 @@ impl<'a> View<'a> {
 pub(super) fn spec(resolved: &Resolved, env: &Env, options: Options, report: &mut Report) -> Spec {
     let root = View::new(&resolved.sections, String::new(), "configuration");
     let policy = server::secret_policy(&root.below("secrets"), report);
-    let store = server::store(&root.below("store"), report);
     let server = server::server(&root.below("server"), report);
     let admin = server::admin(&root.below("admin"), report);
     let log = server::log(&root.below("log"), report);
@@ -183,6 +182,7 @@ pub(super) fn spec(resolved: &Resolved, env: &Env, options: Options, report: &mu
         options,
         policy: &policy,
     };
+    let store = server::store(&root.below("store"), &secrets, report);
     // Both are read even where no integration uses them as they are.
     let net = Arc::new(policy::net(&root.below("net"), env, report));
     let refresh = policy::refresh(&root.below("refresh"), report);
