@@ -96,6 +96,11 @@ impl Broker {
         Self::new(target(listen), access)
     }
 
+    /// For those who need one.
+    pub(super) fn not_running(&self) -> Exit {
+        unreachable(&LocalError::NotRunning(self.target().clone()))
+    }
+
     pub(super) fn target(&self) -> &Target {
         self.local.target()
     }
