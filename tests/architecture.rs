@@ -39,6 +39,7 @@ const MODULES: [(&str, &[&str]); 16] = [
             "telemetry",
         ],
     ),
+    ("sinks", &["base", "spec", "snapshot", "telemetry"]),
     ("sandbox", &["base"]),
     (
         "app",
@@ -54,6 +55,7 @@ const MODULES: [(&str, &[&str]); 16] = [
             "store",
             "http",
             "refresh",
+            "sinks",
         ],
     ),
     (
@@ -70,6 +72,7 @@ const MODULES: [(&str, &[&str]); 16] = [
             "store",
             "http",
             "refresh",
+            "sinks",
             "sandbox",
             "app",
         ],

@@ -4,26 +4,34 @@
 //! end. Only `lifecycle` touches signals. Must not know the sandbox, nor print.
 
 mod lifecycle;
+mod reload;
 mod sealing;
 
-pub use lifecycle::serve;
+pub use lifecycle::{ServeError, serve};
+pub use reload::{Trigger, tell_warnings};
 pub use sealing::{SealingError, read_sealing_key, sealing_key};
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
+use arc_swap::ArcSwap;
+use reload::Reloader;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
-use crate::base::Clock;
-use crate::config::Env;
+use crate::base::{Clock, IntegrationId};
+use crate::config::{Env, Watch};
 use crate::exchange::{SourceError, Sources};
-use crate::http::{self, BindError, Bound, Context, Directory, Entry, Health, Limits};
+use crate::http::{
+    self, BindError, Bound, Configuration, Context, Directory, Entry, Health, Limits,
+};
 use crate::net::Clients;
-use crate::refresh::{self, Supervisor};
+use crate::refresh::{self, Keeping, Supervisor};
 use crate::secrets::Vault;
+use crate::sinks::Sinks;
+use crate::snapshot::Reader;
 use crate::spec::{Listen, Spec};
+use crate::store::Memory;
 use crate::telemetry::{IntegrationCounters, Metrics};
 
 /// What a test may replace.
@@ -53,7 +61,27 @@ pub struct App {
     admin: Vec<Bound>,
     context: Arc<Context>,
     supervisor: Supervisor,
+    sources: Arc<Sources>,
     vault: Arc<Vault>,
+    watch: Option<Watch>,
+    trigger: Trigger,
+}
+
+/// How a run ended that did not end well.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RunError {
+    #[error(
+        "stopped before the exchanges in flight had ended, and what they bring is lost: {}",
+        listed(.0)
+    )]
+    Unfinished(Vec<IntegrationId>),
+    #[error("stopped with refresh tokens that could not be saved and are lost: {}", listed(.0))]
+    Unsaved(Vec<IntegrationId>),
+}
+
+fn listed(names: &[IntegrationId]) -> String {
+    let names: Vec<&str> = names.iter().map(IntegrationId::as_str).collect();
+    names.join(", ")
 }
 
 impl App {
@@ -66,9 +94,11 @@ impl App {
             env.get("HOME").map(Into::into),
         );
         let sources = Sources::new(Clients::new(), Arc::clone(&vault), Arc::clone(&clock));
+        let sources = Arc::new(sources);
         let mut supervisor = Supervisor::new(refresh::Deps {
             clock: Arc::clone(&clock),
             metrics: Arc::clone(&metrics),
+            keeping: Keeping::Memory(Arc::new(Memory::new(Arc::clone(&clock)))),
         });
         let mut entries = Vec::with_capacity(spec.integrations.len());
         for integration in &spec.integrations {
@@ -94,9 +124,9 @@ impl App {
             clock,
             metrics,
             server: spec.server.clone(),
-            access: spec.access.clone(),
+            access: ArcSwap::from_pointee(spec.access.clone()),
+            configuration: Configuration::new(now.wall),
             logins: http::Logins::default(),
-            loaded_at: now.wall,
         });
         let server = &spec.server;
         let main = http::bind(&server.listen, server.listen_is_default, server.socket_mode)?;
@@ -110,8 +140,23 @@ impl App {
             admin,
             context,
             supervisor,
+            sources,
             vault,
+            watch: None,
+            trigger: Trigger::default(),
         })
+    }
+
+    /// Follows the files that the specification came from.
+    #[must_use]
+    pub fn watching(mut self, watch: Watch) -> Self {
+        self.watch = Some(watch);
+        self
+    }
+
+    /// For asking for a reload at once.
+    pub fn trigger(&self) -> Trigger {
+        self.trigger.clone()
     }
 
     pub fn addresses(&self) -> Vec<Listen> {
@@ -124,14 +169,17 @@ impl App {
 
     /// Runs until `stop`, then: not ready at once, serving on for `shutdown_delay`, then requests
     /// and exchanges in flight are finished within `shutdown_timeout`.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
         let Self {
             spec,
             main,
             admin,
             context,
             mut supervisor,
+            sources,
             vault,
+            watch,
+            trigger,
         } = self;
         let tasks = TaskTracker::new();
         // Two steps: workers and connections end after the delay, probes and files last.
@@ -140,25 +188,54 @@ impl App {
         tasks.spawn(http::serve(main, router, Limits::MAIN, drain.clone()));
         let router = http::admin_router(Arc::clone(&context));
         tasks.spawn(http::serve(admin, router, Limits::ADMIN, drain.clone()));
-        supervisor.start();
-        let draining = drain.clone();
-        tasks.spawn(async move {
-            draining.cancelled().await;
-            supervisor.stop();
-            supervisor.ended().await;
-        });
-        let polling = drain.clone();
-        tasks.spawn(async move { vault.poll(polling).await });
+        let polling = (Arc::clone(&vault), drain.clone());
+        tasks.spawn(async move { polling.0.poll(polling.1).await });
         tasks.close();
+        supervisor.start();
+        let mut sinks = Sinks::new(Arc::clone(&context.clock));
+        sinks.apply(&spec.sinks, |id| reader(&context, id));
+        let Spec {
+            integrations,
+            log,
+            server,
+            ..
+        } = spec.clone();
+        let mut reloader = Reloader {
+            context,
+            supervisor,
+            sources,
+            sinks,
+            vault,
+            integrations,
+            log_level: log.level,
+            start: Spec {
+                integrations: Vec::new(),
+                ..spec
+            },
+            watch: watch.map(|watch| Arc::new(Mutex::new(watch))),
+        };
+        reloader.follow(&trigger, &stop).await;
 
-        stop.cancelled().await;
+        let Reloader {
+            context,
+            supervisor,
+            sinks,
+            ..
+        } = reloader;
         context.health.stopping();
-        let delay = spec.server.shutdown_delay;
+        let delay = server.shutdown_delay;
         info!(delay_s = delay.as_secs(), "stopping: not ready any more");
         tokio::time::sleep(delay).await;
         drain.cancel();
-        let timeout: Duration = spec.server.shutdown_timeout;
-        if tokio::time::timeout(timeout, tasks.wait()).await.is_err() {
+        supervisor.stop();
+        let everything = async {
+            supervisor.ended().await;
+            // The last token is still written.
+            sinks.ended().await;
+            tasks.wait().await;
+        };
+        let timeout = server.shutdown_timeout;
+        if tokio::time::timeout(timeout, everything).await.is_err() {
             warn!(
                 timeout_s = timeout.as_secs(),
                 "stopped before everything had finished"
@@ -166,5 +243,33 @@ impl App {
         } else {
             info!("stopped");
         }
+        what_is_lost(&context, &supervisor)
+    }
+}
+
+fn reader(context: &Context, id: &IntegrationId) -> Option<Reader> {
+    let entry = context.directory.get(id.as_str())?;
+    Some(entry.reader.clone())
+}
+
+/// Says which integrations the end came too early for.
+fn what_is_lost(context: &Context, supervisor: &Supervisor) -> Result<(), RunError> {
+    let unfinished = supervisor.unfinished();
+    for id in &unfinished {
+        error!(integration.id = %id, "stopped in the middle of an exchange of '{id}': its answer is lost");
+    }
+    let entries = context.directory.all();
+    let unsaved: Vec<_> = entries
+        .iter()
+        .filter(|entry| entry.reader.get().store_error.is_some())
+        .map(|entry| entry.integration.id.clone())
+        .collect();
+    for id in &unsaved {
+        error!(integration.id = %id, "stopped with a refresh token of '{id}' that could not be saved: it is lost");
+    }
+    match (unsaved.is_empty(), unfinished.is_empty()) {
+        (false, _) => Err(RunError::Unsaved(unsaved)),
+        (true, false) => Err(RunError::Unfinished(unfinished)),
+        (true, true) => Ok(()),
     }
 }

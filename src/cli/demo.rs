@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::broker::Broker;
 use super::output::{Exit, Output};
 use super::{sandbox, setup};
-use crate::app::{App, Deps};
+use crate::app::{App, Deps, RunError};
 use crate::base::SystemClock;
 use crate::config::{self, Env, Options};
 use crate::sandbox::DEFAULT_ADDRESS;
@@ -67,7 +67,8 @@ async fn demo(args: &Args, output: &mut Output) -> Result<(), Exit> {
         told = tell(&broker_at, vendors, output) => told,
         stopped = setup::told_to_stop() => stopped,
         Some(ended) = running.join_next() => Err(Exit::Failed(match ended {
-            Ok(()) => "error: the broker stopped by itself".to_owned(),
+            Ok(Ok(())) => "error: the broker stopped by itself".to_owned(),
+            Ok(Err(error)) => format!("error: {error}"),
             Err(_panicked) => "error: the broker failed".to_owned(),
         })),
     };
@@ -82,7 +83,7 @@ fn build(
     spec: Spec,
     wanted: SocketAddr,
     stop: CancellationToken,
-) -> Result<(Listen, BoxFuture<'static, ()>), Exit> {
+) -> Result<(Listen, BoxFuture<'static, Result<(), RunError>>), Exit> {
     let deps = Deps {
         clock: Arc::new(SystemClock),
         env: nothing(),

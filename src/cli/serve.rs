@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use super::output::{Exit, Output};
 use super::setup;
-use crate::config::{Env, Options};
+use crate::base::{Clock as _, SystemClock};
+use crate::config::{self, Env, Options, Watch};
 use crate::spec::LogFormat;
 
 /// Run the broker: keep tokens fresh and serve them on localhost.
@@ -26,20 +27,15 @@ pub(super) struct Args {
     config: Option<PathBuf>,
 }
 
-/// With thousands of integrations the log would begin with thousands of warnings.
-const WARNINGS_MAX: usize = 20;
-
 pub(super) fn run(args: &Args, env: &Env, _output: &mut Output) -> Result<(), Exit> {
-    let loaded = setup::load(args.config.as_deref(), env, Options::default())?;
+    let path = config::config_path(args.config.as_deref(), env);
+    let mut watch = Watch::new(path, env.clone(), Options::default());
+    let loaded = watch
+        .load(SystemClock.now().wall)
+        .map_err(|problems| Exit::Usage(setup::say(&problems)))?;
     let log = &loaded.spec.log;
     crate::telemetry::init_logging(&log.level, log.format == LogFormat::Json);
-    for warning in loaded.warnings.iter().take(WARNINGS_MAX) {
-        tracing::warn!(file = warning.file, "{}: {}", warning.key, warning.message);
-    }
-    let more = loaded.warnings.len().saturating_sub(WARNINGS_MAX);
-    if more > 0 {
-        tracing::warn!("{more} more warnings: token-broker check shows them all");
-    }
-    crate::app::serve(loaded.spec, env.clone())
+    crate::app::tell_warnings(&loaded.warnings);
+    crate::app::serve(loaded.spec, env.clone(), watch)
         .map_err(|error| Exit::Failed(format!("error: {error}")))
 }

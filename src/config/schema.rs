@@ -36,7 +36,7 @@ pub(super) enum Kind {
     Table(&'static [Key]),
     /// In a provider file only: request parameters (strings) and definitions (tables).
     Params,
-    /// In a provider file only: a list of tables.
+    /// A list of tables.
     Rules(&'static [Key]),
     /// Part of the design, refused by name until it is built.
     Later,
@@ -167,6 +167,12 @@ const ASSERTION: &[Key] = &[
 /// Without the keys of `ASSERTION` that hold secrets, which are the operator's alone.
 const ASSERTION_OF_PROVIDERS: &[Key] = ASSERTION.split_at(2).1;
 
+const FILE: &[Key] = &[
+    key("path", Text),
+    key("format", Choice(&["json", "raw", "header"])),
+    key("mode", Text),
+];
+
 pub(super) const INTEGRATION: &[Key] = &[
     key("inherit", Text),
     key("provider", Text),
@@ -197,7 +203,7 @@ pub(super) const INTEGRATION: &[Key] = &[
     key("client_assertion_file", Later),
     key("client_certificate", Later),
     key("client_key", Later),
-    key("files", Later),
+    key("files", Kind::Rules(FILE)),
     key("refresh_token", Later),
     key("refresh_endpoint", Later),
     key("refresh_token_rotation", Later),

@@ -10,6 +10,8 @@ use crate::spec::{
     RequestFormat, RequestValue, SecretSource, TokenRequest,
 };
 
+mod files;
+
 const BILLING: &str = r#"
 [integrations.billing]
 grant = "client_credentials"
@@ -198,7 +200,6 @@ fn what_is_not_built_yet_is_refused_by_name() {
         "integrations.a.grant = \"refresh_token\"",
         "integrations.a.client_assertion.key = \"x\"",
         "integrations.a.issuer = \"https://x.example\"",
-        "integrations.a.files = []",
         "integrations.a.refresh.rate_limit = \"1/s\"",
     ] {
         let problems = refused(line);

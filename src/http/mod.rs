@@ -6,6 +6,7 @@
 
 mod answer;
 mod body;
+mod configuration;
 mod connection;
 mod directory;
 mod error;
@@ -30,6 +31,7 @@ mod serve;
 mod status;
 mod token;
 
+pub use configuration::{Configuration, Reload};
 pub use directory::{Directory, Entry};
 pub use health::Health;
 pub use listen::{BindError, Bound, bind};
@@ -39,7 +41,9 @@ pub use serve::{Limits, serve};
 
 use std::sync::Arc;
 
-use crate::base::{Clock, Timestamp};
+use arc_swap::ArcSwap;
+
+use crate::base::Clock;
 use crate::spec::{Access, Server};
 use crate::telemetry::Metrics;
 
@@ -51,11 +55,11 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
     pub server: Server,
-    pub access: Access,
+    /// Swapped at a reload.
+    pub access: ArcSwap<Access>,
+    pub configuration: Configuration,
     /// Logins whose browser may come back.
     pub logins: Logins,
-    /// When the configuration in use was loaded.
-    pub loaded_at: Timestamp,
 }
 
 #[cfg(test)]

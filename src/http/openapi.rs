@@ -360,7 +360,7 @@ fn schemas() -> Value {
                 "integrations": {"type": "array", "items": reference("Integration")},
                 "config": {"type": "object", "required": ["loaded_at", "last_reload"],
                     "properties": {"loaded_at": {"type": "string", "format": "date-time"},
-                        "last_reload": nullable("object")}},
+                        "last_reload": reload()}},
                 "version": string(),
             },
             "additionalProperties": false,
@@ -395,6 +395,24 @@ fn redirected() -> Value {
         "properties": {"redirect_url": {"type": "string",
             "description": "The whole address at which the browser ended, or its query."}},
         "additionalProperties": false,
+    })
+}
+
+/// Null until the configuration was loaded again.
+fn reload() -> Value {
+    let list = json!({"type": "array", "items": {"type": "object",
+        "required": ["file", "key", "message"],
+        "properties": {"file": {"type": "string"}, "key": {"type": "string"},
+            "message": {"type": "string"}}}});
+    json!({
+        "type": ["object", "null"],
+        "required": ["at", "outcome", "problems", "warnings"],
+        "properties": {
+            "at": {"type": "string", "format": "date-time"},
+            "outcome": {"type": "string", "enum": ["success", "failure"]},
+            "problems": list,
+            "warnings": list,
+        },
     })
 }
 

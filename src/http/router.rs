@@ -34,7 +34,7 @@ pub struct Router {
 
 /// Everything callers can ask for.
 pub fn main_router(context: Arc<Context>) -> Router {
-    let guards = Guards::new(&context.server, &context.access);
+    let guards = Guards::new(&context.server);
     Router {
         guards: Some(guards),
         routes: routes(&context, &Resource::ALL),
@@ -225,7 +225,7 @@ impl Router {
                 path == Resource::LoginCallback.path() && login::is_known(logins, &head.uri)
             }
         };
-        guards.check(peer, head, exempt)
+        guards.check(peer, head, &self.context.access.load(), exempt)
     }
 
     /// The request that is almost every request, `GET /token/{integration}` for a good token,

@@ -20,7 +20,7 @@ pub(super) fn all(context: &Context) -> Answer {
     let integrations: Vec<_> = entries.iter().map(|entry| document(entry, now)).collect();
     let document = json!({
         "integrations": integrations,
-        "config": {"loaded_at": context.loaded_at.to_rfc3339(), "last_reload": null},
+        "config": context.configuration.document(),
         "version": VERSION,
     });
     answer::text("application/json", document.to_string())

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::hold::Hold;
-use super::worker::{self, Parts, Worker};
+use super::worker::{self, Keeping, Parts, Worker};
 use crate::base::{Clock, IntegrationId};
 use crate::exchange::TokenSource;
 use crate::snapshot::Reader;
@@ -25,6 +25,7 @@ use crate::telemetry::{IntegrationCounters, Metrics};
 pub struct Deps {
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
+    pub keeping: Keeping,
 }
 
 #[derive(Debug)]
@@ -93,7 +94,12 @@ impl Supervisor {
         let hold = spec
             .quota_key()
             .map(|key| Arc::clone(self.holds.entry(key).or_default()));
-        let Deps { clock, metrics } = self.deps.clone();
+        let Deps {
+            clock,
+            metrics,
+            keeping,
+        } = self.deps.clone();
+        let persist = keeping.of(&spec).map(Box::new);
         let parts = Parts {
             spec,
             source,
@@ -101,6 +107,7 @@ impl Supervisor {
             hold,
             clock,
             metrics,
+            persist,
         };
         if let Some(seat) = self.seats.get(&id) {
             let mut orders = seat.orders();

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{Deps, Supervisor};
+use super::{Deps, Keeping, Supervisor};
 use crate::base::{Clock, ErrorCode, Failure, Issued, Now, Secret, Timestamp, TokioClock};
 use crate::exchange::{Ask, DeviceAuthorization, Outcome, TokenSource};
 use crate::snapshot::{Denied, Doing, MinTtl, Nudge, Reader, Rejected, State, Want};
@@ -21,10 +21,12 @@ use crate::spec::{
     Api, ClientAuth, Endpoint, Grant, Integration, Method, Net, RefreshPolicy, Reissue,
     RequestFormat, SecretSource, StaticToken, Template, TokenRequest, Vendor, When,
 };
+use crate::store::Memory;
 use crate::telemetry::{IntegrationCounters, Metrics};
 
 mod demand;
 mod fresh;
+mod kept;
 mod succession;
 mod told;
 mod trouble;
@@ -211,6 +213,7 @@ impl Engine {
         let deps = Deps {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             metrics: Arc::new(Metrics::default()),
+            keeping: Keeping::Memory(Arc::new(Memory::new(Arc::clone(&clock) as Arc<dyn Clock>))),
         };
         Self {
             clock,

@@ -1,8 +1,14 @@
-//! The async shell around one integration's state machine: timers, nudges, changed secrets, one
-//! exchange at a time.
+//! The async shell around one integration's state machine: timers, nudges, changed secrets, logins,
+//! one exchange, load or save at a time.
 //!
 //! Owns the board. Must not decide anything: the machine does. Invariants: this is the only caller
-//! of its `TokenSource`, one call at a time; an exchange in flight is never cancelled.
+//! of its `TokenSource`, one call at a time; an exchange in flight is never cancelled, and what it
+//! brought is saved before the worker ends.
+
+mod persist;
+
+pub use persist::Keeping;
+pub(super) use persist::Persist;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,12 +18,13 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::api;
+use super::consent::Consents;
 use super::hold::Hold;
-use super::machine::{At, Ended, Event, Machine, Next};
+use super::machine::{At, Configured, Ended, Event, Loaded, Machine, Next};
 use super::report::{self, Report};
 use crate::base::{Clock, Failure, Mono, Now};
 use crate::exchange::{Ask, Outcome, TokenSource};
-use crate::snapshot::{Board, Held, Reader, Snapshot, board};
+use crate::snapshot::{Board, Call, Held, Reader, Snapshot, board};
 use crate::spec::{Change, Integration};
 use crate::telemetry::{IntegrationCounters, Metrics, RefreshLabel};
 
@@ -38,6 +45,12 @@ pub(super) struct Worker {
     panics: u32,
     /// The machine has been told that it may begin, or goes on for one that was.
     begun: bool,
+    persist: Option<Box<Persist>>,
+    consents: Consents,
+    /// The configured refresh token may have changed.
+    reread: bool,
+    /// Exchanges that were told of.
+    told: u64,
 }
 
 /// What a retired worker leaves to the one that takes its place.
@@ -48,6 +61,7 @@ pub(super) struct Carried {
     board: Board,
     machine: Machine,
     report: Report,
+    persist: Option<Box<Persist>>,
 }
 
 /// What a worker is made of.
@@ -59,13 +73,16 @@ pub(super) struct Parts {
     pub(super) hold: Option<Arc<Hold>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<Metrics>,
+    /// `None`: nothing outlives the worker.
+    pub(super) persist: Option<Box<Persist>>,
 }
 
 /// What woke a worker.
 enum Woken {
     Stop,
-    Event(Event),
-    SecretsGone,
+    Timer,
+    Call(Call),
+    Secrets { gone: bool },
 }
 
 /// The worker and its reader; nothing runs yet.
@@ -76,19 +93,23 @@ pub(super) fn build(parts: Parts) -> (Worker, Reader) {
         only_at_expiry,
         parts.spec.grant.takes_logins(),
     );
-    let machine = Machine::new(Arc::clone(&parts.spec));
+    let machine = Machine::new(Arc::clone(&parts.spec), parts.persist.is_some());
     (assemble(parts, board, machine, Report::default()), reader)
 }
 
 /// The worker of a definition that takes the place of another one; readers stay, and see at once
 /// what is left of what they saw.
-pub(super) fn succeed(parts: Parts, carried: Carried) -> Worker {
+pub(super) fn succeed(mut parts: Parts, carried: Carried) -> Worker {
     let Carried {
         spec: before,
         board,
         machine,
         report,
+        persist,
     } = carried;
+    if let (Some(persist), Some(before)) = (&mut parts.persist, persist) {
+        persist.go_on_from(*before);
+    }
     let change = parts.spec.change_from(&before);
     let at = At {
         now: parts.clock.now(),
@@ -105,13 +126,18 @@ pub(super) fn succeed(parts: Parts, carried: Carried) -> Worker {
         rendered = Some(Arc::new(Held::new(issued, api)));
         warnings = left_out;
     }
-    let machine = machine.succeeded_by(Arc::clone(&parts.spec), change, rendered, at);
+    let keeps = parts.persist.is_some();
+    let machine = machine.succeeded_by(Arc::clone(&parts.spec), keeps, change, rendered, at);
     board.set_asks_only_at_expiry(Machine::asks_only_at_expiry(&parts.spec));
-    board.publish(machine.snapshot(at.now));
+    let snapshot = machine.snapshot(at.now);
+    let told = snapshot.finished;
+    board.publish(snapshot);
     let anew = change == Change::Request;
     let report = if anew { Report::default() } else { report };
     let mut worker = assemble(parts, board, machine, report);
     worker.begun = !anew;
+    worker.told = told;
+    worker.reread = change == Change::Secrets && worker.machine.reads_configured();
     if !warnings.is_empty() {
         worker.report.left_out(&worker.spec, warnings);
     }
@@ -126,6 +152,7 @@ fn assemble(parts: Parts, board: Board, machine: Machine, report: Report) -> Wor
         hold,
         clock,
         metrics,
+        persist,
     } = parts;
     Worker {
         machine,
@@ -140,11 +167,15 @@ fn assemble(parts: Parts, board: Board, machine: Machine, report: Report) -> Wor
         metrics,
         hold,
         board,
+        persist,
+        consents: Consents::default(),
+        reread: false,
+        told: 0,
     }
 }
 
 impl Worker {
-    /// Runs until `stop`; call again after a panic, with [`Worker::panicked`] in between.
+    /// Runs until `stop`, then saves what is unsaved; call again after a panic, with [`Worker::panicked`] in between.
     pub(super) async fn run(&mut self, stop: &CancellationToken) {
         let mut next = if std::mem::replace(&mut self.begun, true) {
             Next::Sleep(Duration::ZERO)
@@ -152,26 +183,48 @@ impl Worker {
             self.step(Event::Started)
         };
         loop {
+            let stopped = stop.is_cancelled();
             let event = match next {
-                Next::Fetch if stop.is_cancelled() => return,
+                // Nothing has been sent.
+                _ if stopped && self.machine.is_about_to_ask() => break,
+                // Boxed: seldom, and thousands of workers sleep.
+                Next::Load => Box::pin(self.load()).await,
+                Next::Save => Event::Saved(Box::pin(self.save()).await),
+                Next::Configured => Event::Configured(Box::pin(self.configured()).await),
                 Next::Fetch => match self.exchange(stop).await {
                     Some(event) => event,
-                    None if stop.is_cancelled() => return,
+                    None if stop.is_cancelled() => break,
                     None => Event::HeldBack,
                 },
+                Next::Sleep(_) | Next::Listen | Next::Await if self.reread && !stopped => {
+                    self.reread = false;
+                    Event::Configured(Box::pin(self.configured()).await)
+                }
                 // A flood of nudges must not keep what is due from being done.
-                Next::Sleep(Duration::ZERO) if !stop.is_cancelled() => Event::Timer {
+                Next::Sleep(Duration::ZERO) if !stopped => Event::Timer {
                     used: self.board.take_used(),
                 },
                 Next::Sleep(_) | Next::Listen | Next::Await => {
-                    // Only this loop exchanges, so no exchange can be in flight here.
+                    // Only this loop runs errands, so none can be under way here.
                     match self.woken(next.sleep(), stop).await {
                         Some(event) => event,
-                        None => return,
+                        None => break,
                     }
                 }
             };
             next = self.step(event);
+        }
+        Box::pin(self.wind_up()).await;
+    }
+
+    /// What is unsaved is tried once more.
+    async fn wind_up(&mut self) {
+        let at = self.at();
+        self.machine.settle(at);
+        if self.machine.begin_last_save() {
+            let result = self.save().await;
+            let _next = self.step(Event::Saved(result));
+            self.machine.settle(at);
         }
     }
 
@@ -190,12 +243,17 @@ impl Worker {
             secrets: _,
             panics: _,
             begun: _,
+            persist,
+            consents: _,
+            reread: _,
+            told: _,
         } = self;
         Carried {
             spec,
             board,
             machine,
             report,
+            persist,
         }
     }
 
@@ -203,7 +261,7 @@ impl Worker {
     async fn woken(&mut self, wait: Option<Duration>, stop: &CancellationToken) -> Option<Event> {
         loop {
             let woken = {
-                let (board, secrets) = (&self.board, self.secrets.as_mut());
+                let (board, secrets) = (&mut self.board, self.secrets.as_mut());
                 let timer = async {
                     match wait {
                         Some(wait) => tokio::time::sleep(wait).await,
@@ -219,38 +277,99 @@ impl Worker {
                 tokio::select! {
                     biased;
                     () = stop.cancelled() => Woken::Stop,
-                    moved = moved => match moved {
-                        Ok(()) => Woken::Event(Event::SecretChanged),
-                        Err(_) => Woken::SecretsGone,
-                    },
-                    nudges = board.nudged() => Woken::Event(Event::Nudged(nudges)),
-                    () = timer => Woken::Event(Event::Timer { used: board.take_used() }),
+                    moved = moved => Woken::Secrets { gone: moved.is_err() },
+                    call = board.called() => Woken::Call(call),
+                    () = timer => Woken::Timer,
                 }
             };
-            match woken {
+            return Some(match woken {
                 Woken::Stop => return None,
-                Woken::Event(event) => return Some(event),
-                Woken::SecretsGone => self.secrets = None,
-            }
+                Woken::Secrets { gone: true } => {
+                    self.secrets = None;
+                    continue;
+                }
+                Woken::Secrets { gone: false } => {
+                    self.reread = self.machine.reads_configured();
+                    Event::SecretChanged
+                }
+                Woken::Call(Call::Nudges(nudges)) => Event::Nudged(nudges),
+                Woken::Call(Call::Login(wish)) => {
+                    let taken = self.consents.take(wish, &self.spec, &*self.source);
+                    let taken = Box::pin(taken).await;
+                    let Some(step) = taken else {
+                        continue;
+                    };
+                    Event::Login(step)
+                }
+                Woken::Timer => Event::Timer {
+                    used: self.board.take_used(),
+                },
+            });
         }
+    }
+
+    fn at(&self) -> At {
+        At {
+            now: self.clock.now(),
+            hold: self.hold.as_ref().map_or(Mono::START, |hold| hold.until()),
+            draw: fastrand::f64(),
+        }
+    }
+
+    async fn load(&mut self) -> Event {
+        let now = self.clock.now();
+        let Some(persist) = &mut self.persist else {
+            return Event::Loaded(Loaded::Nothing);
+        };
+        let (loaded, warnings) = persist.load(&self.spec, now).await;
+        self.report.left_out(&self.spec, warnings);
+        Event::Loaded(loaded)
+    }
+
+    async fn save(&mut self) -> Result<(), String> {
+        let record = self.machine.record(self.clock.now());
+        match &mut self.persist {
+            Some(persist) => persist.save(&record).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn configured(&self) -> Configured {
+        let read = self.source.configured_refresh_token();
+        let failure = match tokio::time::timeout(self.spec.refresh.timeout, read).await {
+            Ok(Ok(token)) => return Ok(token),
+            Ok(Err(outcome)) => outcome.failure().cloned(),
+            Err(_elapsed) => None,
+        };
+        let now = self.clock.now();
+        Err(failure.unwrap_or_else(|| report::silent_secret(&self.spec, now)))
     }
 
     /// Steps the machine and publishes what it says.
     fn step(&mut self, event: Event) -> Next {
-        let at = At {
-            now: self.clock.now(),
-            hold: self.hold.as_ref().map_or(Mono::START, |hold| hold.until()),
-            draw: fastrand::f64(),
-        };
+        let at = self.at();
         self.report.ending_secrets(&self.spec, at.now);
-        let finished = matches!(event, Event::Finished { .. });
+        let opened = matches!(event, Event::Loaded(_) | Event::Configured(_));
+        let panicked = matches!(event, Event::Panicked { .. });
         let actions = self.machine.step(event, at);
         if let (Some(until), Some(hold)) = (actions.hold, &self.hold) {
             hold.prolong(until);
         }
+        let end = self.machine.refresh_token_end();
+        self.report.ending_refresh_token(&self.spec, end, at.now);
+        self.report.store(&self.spec, self.machine.store_error());
         if let Some(snapshot) = actions.publish {
-            if finished {
+            let ended = snapshot.finished > self.told;
+            self.told = snapshot.finished;
+            if panicked {
+                // Told already.
+            } else if ended || (opened && snapshot.is_refused()) {
                 self.tell(&snapshot, at.now);
+            } else if opened {
+                self.report.restored(&self.spec, &snapshot);
+            }
+            if self.consents.is_awaited() {
+                self.consents.answer(&snapshot);
             }
             self.board.publish(snapshot);
         }
@@ -273,8 +392,9 @@ impl Worker {
         let may_send =
             || !stop.is_cancelled() && hold.is_none_or(|hold| hold.until() <= clock.now().mono);
         let ask = Ask {
+            present: self.machine.present(),
             may_send: &may_send,
-            ..Ask::plain()
+            trace: None,
         };
         let outcome = self.source.ask(ask).await?;
         let now = self.clock.now();
@@ -286,9 +406,11 @@ impl Worker {
         // again at the publication.
         let _answered = self.board.nudged().now_or_never();
         let _answered = self.board.take_used();
+        let secret_moved = self.secret_moved();
+        self.reread |= secret_moved && self.machine.reads_configured();
         Some(Event::Finished {
             ended,
-            secret_moved: self.secret_moved(),
+            secret_moved,
         })
     }
 
@@ -302,16 +424,16 @@ impl Worker {
 
     fn ended(&mut self, outcome: Outcome, now: Now) -> (Ended, RefreshLabel) {
         match outcome {
-            Outcome::Issued(issued) => {
+            Outcome::Issued(mut issued) => {
+                let refresh_token = issued.refresh_token.take();
                 let (api, warnings) = api::render(&self.spec.api, &self.spec.grant, &issued);
                 let secret_in_use = issued.secret_in_use;
                 let held = Arc::new(Held::new(*issued, api));
                 if held.is_expired(now) {
-                    let failure = report::dead_on_arrival(&self.spec, now);
-                    let retry_after = None;
                     let ended = Ended::Transient {
-                        retry_after,
-                        failure,
+                        retry_after: None,
+                        failure: report::dead_on_arrival(&self.spec, now),
+                        refresh_token,
                     };
                     return (ended, RefreshLabel::Transient);
                 }
@@ -319,29 +441,37 @@ impl Worker {
                 let ended = Ended::Issued {
                     held,
                     secret_in_use,
+                    refresh_token,
                 };
                 (ended, RefreshLabel::Issued)
             }
             Outcome::Transient {
                 retry_after,
                 failure,
-            }
-            | Outcome::Ambiguous {
-                retry_after,
-                failure,
-                refresh_token: _,
             } => {
                 let ended = Ended::Transient {
                     retry_after,
                     failure,
+                    refresh_token: None,
+                };
+                (ended, RefreshLabel::Transient)
+            }
+            Outcome::Ambiguous {
+                retry_after,
+                failure,
+                refresh_token,
+            } => {
+                let ended = Ended::Ambiguous {
+                    retry_after,
+                    failure,
+                    refresh_token,
                 };
                 (ended, RefreshLabel::Transient)
             }
             Outcome::BadCredential(f) => (Ended::Refused(f), RefreshLabel::BadCredential),
             Outcome::BadRequest(f) => (Ended::Refused(f), RefreshLabel::BadRequest),
-            Outcome::AuthorizationPending { .. } => {
-                let failure = report::internal_error(&self.spec, now);
-                (Ended::Refused(failure), RefreshLabel::BadRequest)
+            Outcome::AuthorizationPending { slower } => {
+                (Ended::Pending { slower }, RefreshLabel::Transient)
             }
             Outcome::DeadGrant(f) => (Ended::DeadGrant(f), RefreshLabel::DeadGrant),
             Outcome::Expired(f) => (Ended::Refused(f), RefreshLabel::Expired),

@@ -32,14 +32,17 @@ pub(super) enum Look {
 /// What a file holds, as it is: for keys that are no text.
 pub(super) fn bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, Reason> {
     // Looked at before it is opened: opening a pipe would wait for a writer.
-    if !std::fs::metadata(path).map_err(plain)?.is_file() {
+    if !std::fs::metadata(path)
+        .map_err(|error| plain(&error))?
+        .is_file()
+    {
         return Err("is not a regular file".to_owned());
     }
     let mut bytes = Zeroizing::new(Vec::with_capacity(1024));
-    let file = File::open(path).map_err(plain)?;
+    let file = File::open(path).map_err(|error| plain(&error))?;
     file.take(MAX_BYTES as u64 + 1)
         .read_to_end(&mut bytes)
-        .map_err(plain)?;
+        .map_err(|error| plain(&error))?;
     match bytes.len() {
         0 => Err("is empty".to_owned()),
         len if len > MAX_BYTES => Err("is larger than 64 KiB".to_owned()),
@@ -47,7 +50,7 @@ pub(super) fn bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, Reason> {
     }
 }
 
-fn plain(error: std::io::Error) -> Reason {
+fn plain(error: &std::io::Error) -> Reason {
     match error.kind() {
         std::io::ErrorKind::NotFound => "does not exist".to_owned(),
         kind => format!("cannot be read: {kind}"),
@@ -56,19 +59,19 @@ fn plain(error: std::io::Error) -> Reason {
 
 pub(super) fn look(path: &Path, seen: Option<Stamp>, now: Timestamp) -> Result<Look, Reason> {
     // Looked at before it is opened: opening a pipe would wait for a writer.
-    let before = std::fs::metadata(path).map_err(plain)?;
+    let before = std::fs::metadata(path).map_err(|error| plain(&error))?;
     if !before.is_file() {
         return Err("is not a regular file".to_owned());
     }
     if seen == Some(stamp(&before)) {
         return Ok(Look::Unchanged);
     }
-    let file = File::open(path).map_err(plain)?;
-    let opened = file.metadata().map_err(plain)?;
+    let file = File::open(path).map_err(|error| plain(&error))?;
+    let opened = file.metadata().map_err(|error| plain(&error))?;
     let mut bytes = Vec::with_capacity(1024);
     file.take(MAX_BYTES as u64 + 1)
         .read_to_end(&mut bytes)
-        .map_err(plain)?;
+        .map_err(|error| plain(&error))?;
     let modified = Timestamp::from_unix_seconds(opened.mtime());
     let settled = now.since(modified) > SETTLED;
     Ok(Look::Read(

@@ -242,15 +242,15 @@ async fn keys_are_read_as_they_are() {
     let vault = Vault::new(Arc::new(SystemClock));
     let source = SecretSource::File(path.clone());
     for bytes in [&[0, 255, 10, 10][..], b"text\n"] {
-        std::fs::write(&path, bytes).unwrap();
+        fs::write(&path, bytes).unwrap();
         assert_eq!(vault.read_bytes(&source).await.unwrap().as_slice(), bytes);
     }
     for (content, words) in [(vec![], "is empty"), (vec![b'x'; 70_000], "larger than")] {
-        std::fs::write(&path, content).unwrap();
+        fs::write(&path, content).unwrap();
         let error = vault.read_bytes(&source).await.unwrap_err().to_string();
         assert!(error.contains(words) && error.contains("/key"), "{error}");
     }
-    std::fs::remove_file(&path).unwrap();
+    fs::remove_file(&path).unwrap();
     let error = vault.read_bytes(&source).await.unwrap_err().to_string();
     assert!(error.contains("does not exist"), "{error}");
     let value = SecretSource::Value(Secret::new("v"));

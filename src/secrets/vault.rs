@@ -103,12 +103,25 @@ impl Vault {
             .await
             .is_some()
         {
-            let looked = futures_util::stream::iter(self.in_use())
-                .for_each_concurrent(SIDE_BY_SIDE, |handle| async move { handle.look().await });
-            if stop.run_until_cancelled(looked).await.is_none() {
+            if stop.run_until_cancelled(self.look()).await.is_none() {
                 return;
             }
         }
+    }
+
+    /// Looks at every source in use now. Commands are run again, too, as the operator may know
+    /// that they have something new to say; each at most as often as ever.
+    pub async fn look_again(&self) {
+        for handle in self.in_use() {
+            handle.refused();
+        }
+        self.look().await;
+    }
+
+    async fn look(&self) {
+        futures_util::stream::iter(self.in_use())
+            .for_each_concurrent(SIDE_BY_SIDE, |handle| async move { handle.look().await })
+            .await;
     }
 
     fn in_use(&self) -> Vec<Arc<Handle>> {

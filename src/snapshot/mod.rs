@@ -32,6 +32,14 @@ pub struct Board {
     logins: Option<Wished>,
 }
 
+/// What readers want of the worker.
+#[derive(Debug)]
+pub enum Call {
+    Nudges(Nudges),
+    /// The wish of a person who logs in.
+    Login(Login),
+}
+
 /// A board and its reader. `asks_only_at_expiry` is `reissue = "same"`: a caller who wants more
 /// time left than there is then waits for the expiry instead of nudging.
 /// `takes_logins`: the grant is one that a person consents to.
@@ -68,15 +76,23 @@ impl Board {
         self.bell.rung().await
     }
 
-    /// The next wish of a person who logs in; never, where the grant knows no logins.
-    pub async fn login(&mut self) -> Login {
-        let wish = match &mut self.logins {
-            Some(logins) => logins.recv().await,
-            None => None,
+    /// Waits for the next call of any kind.
+    pub async fn called(&mut self) -> Call {
+        let logins = &mut self.logins;
+        let wish = async {
+            let wish = match logins {
+                Some(logins) => logins.recv().await,
+                None => None,
+            };
+            match wish {
+                Some(wish) => wish,
+                None => std::future::pending().await,
+            }
         };
-        match wish {
-            Some(wish) => wish,
-            None => std::future::pending().await,
+        tokio::select! {
+            biased;
+            wish = wish => Call::Login(wish),
+            nudges = self.bell.rung() => Call::Nudges(nudges),
         }
     }
 

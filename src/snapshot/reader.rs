@@ -132,6 +132,11 @@ impl Reader {
         Arc::clone(&self.latest.borrow())
     }
 
+    /// Whether both see what the same worker publishes.
+    pub fn is_of_one_board(&self, other: &Self) -> bool {
+        self.latest.same_channel(&other.latest)
+    }
+
     pub fn nudge(&self, nudge: Nudge) {
         self.bell.ring(nudge);
     }

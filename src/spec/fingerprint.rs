@@ -210,7 +210,7 @@ impl Ink {
         self.maybe(kid.as_deref());
         for one in [issuer, subject] {
             self.count(usize::from(one.is_some()));
-            for phrase in one {
+            if let Some(phrase) = one {
                 self.phrase(phrase);
             }
         }

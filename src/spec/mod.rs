@@ -13,6 +13,7 @@ mod refresh;
 mod response;
 mod secret;
 mod server;
+mod sink;
 mod template;
 mod url;
 
@@ -28,6 +29,7 @@ pub use refresh::{Net, Proxy, RefreshPolicy, Reissue, When};
 pub use response::{Path, ResponseShape, Scalar, Unit};
 pub use secret::{SecretCandidate, SecretPolicy, SecretSource};
 pub use server::{Access, Admin, DEFAULT_LISTEN, Listen, Log, LogFormat, Server, Store};
+pub use sink::{FileSink, SinkFormat};
 pub use template::{Piece, RequestValue, Template, TemplateError};
 pub use url::{Endpoint, EndpointError};
 
@@ -46,6 +48,8 @@ pub struct Spec {
     pub store: Store,
     /// Sorted by name, each name once.
     pub integrations: Vec<Arc<Integration>>,
+    /// In the order of the integrations.
+    pub sinks: Vec<FileSink>,
 }
 
 /// One named set of credentials at one vendor.

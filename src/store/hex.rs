@@ -1,4 +1,16 @@
-//! Thirty-two bytes as hex digits.
+//! Bytes as hex digits.
+
+pub(super) fn encode(bytes: &[u8]) -> String {
+    let mut digits = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        digits.extend([byte >> 4, byte & 15].map(nibble));
+    }
+    digits
+}
+
+fn nibble(value: u8) -> char {
+    char::from_digit(value.into(), 16).unwrap_or_default()
+}
 
 /// `None` for anything but 64 hex digits.
 pub(super) fn decode32(text: &str) -> Option<[u8; 32]> {

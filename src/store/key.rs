@@ -30,9 +30,7 @@ impl Key {
         if name.len() <= QUOTA_MAX {
             return Self::Quota(name.into());
         }
-        let digest = Sha256::digest(name);
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        Self::Quota(hex.into())
+        Self::Quota(super::hex::encode(&Sha256::digest(name)).into())
     }
 
     /// The name of its row on disk.

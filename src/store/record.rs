@@ -102,6 +102,9 @@ pub struct Wait {
     /// In a row, without a success between them.
     pub failures: u32,
     pub refusals: u32,
+    /// Fingerprint of what was asked, secrets that the configuration holds included: whoever
+    /// changes it need not wait.
+    pub asked: [u8; 32],
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

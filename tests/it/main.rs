@@ -24,8 +24,11 @@ mod isolation;
 mod lifetimes;
 mod manners;
 mod real;
+mod reload;
 #[cfg(feature = "sandbox")]
 mod rotation;
 mod secrets;
+mod shutdown;
+mod sinks;
 mod support;
 mod trouble;

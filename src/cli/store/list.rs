@@ -252,6 +252,7 @@ fn wait(wait: &Wait) -> Value {
         kind: what,
         failures,
         refusals,
+        asked: _,
     } = wait;
     json!({
         "until": until.to_rfc3339(),

@@ -76,13 +76,14 @@ pub(super) fn run(args: &Args, env: &Env, output: &mut Output) -> Result<(), Exi
 async fn new_key(args: &Args, env: &Env) -> Result<Option<SealingKey>, Exit> {
     let source = match (&args.new_key_file, &args.new_key_env) {
         (Some(path), _) => SecretSource::File(path.clone()),
-        (None, Some(name)) => match env.get(name).filter(|value| !value.is_empty()) {
-            Some(value) => SecretSource::Value(Secret::new(value)),
-            None => {
-                let text = "error: --new-key-env names a variable that is not set".to_owned();
-                return Err(Exit::Usage(text));
-            }
-        },
+        (None, Some(name)) => {
+            let value = env.get(name).filter(|value| !value.is_empty());
+            let unset = || {
+                let text = "error: --new-key-env names a variable that is not set";
+                Exit::Usage(text.to_owned())
+            };
+            SecretSource::Value(Secret::new(value.ok_or_else(unset)?))
+        }
         (None, None) => return Ok(None),
     };
     let key = app::read_sealing_key(&source, &vault(env)).await;

@@ -10,6 +10,7 @@ mod request;
 mod response;
 pub(super) mod secret;
 mod server;
+mod sink;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -194,12 +195,15 @@ pub(super) fn spec(resolved: &Resolved, env: &Env, options: Options, report: &mu
         responses: integration::Pool::default(),
         apis: integration::Pool::default(),
     };
-    let integrations: Vec<_> = resolved
-        .definitions
-        .iter()
-        .filter_map(|definition| integration::integration(definition, &globals, report))
-        .map(Arc::new)
-        .collect();
+    let mut integrations = Vec::with_capacity(resolved.definitions.len());
+    let mut sinks = Vec::new();
+    for definition in &resolved.definitions {
+        let lowered = integration::integration(definition, &globals, report);
+        if let Some(integration) = lowered {
+            sink::sinks(definition, &integration, options, &mut sinks, report);
+            integrations.push(Arc::new(integration));
+        }
+    }
     if resolved.definitions.is_empty() && report.clean() {
         report.warning(
             "configuration",
@@ -215,5 +219,6 @@ pub(super) fn spec(resolved: &Resolved, env: &Env, options: Options, report: &mu
         secrets: policy,
         store,
         integrations,
+        sinks,
     }
 }

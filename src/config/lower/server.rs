@@ -43,7 +43,7 @@ pub(super) fn server(view: &View<'_>, report: &mut Report) -> Server {
         startup_wait,
         shutdown_delay,
         shutdown_timeout,
-        socket_mode: socket_mode(view, report).unwrap_or(default.socket_mode),
+        socket_mode: permission_bits(view, "socket_mode", report).unwrap_or(default.socket_mode),
         worker_threads: worker_threads(view, report).unwrap_or(default.worker_threads),
     }
 }
@@ -112,15 +112,16 @@ fn hosts(view: &View<'_>, report: &mut Report) -> Vec<String> {
     hosts
 }
 
-fn socket_mode(view: &View<'_>, report: &mut Report) -> Option<u32> {
-    let text = view.text("socket_mode")?;
+/// In octal, in quotes: a number in TOML is decimal.
+pub(super) fn permission_bits(view: &View<'_>, key: &str, report: &mut Report) -> Option<u32> {
+    let text = view.text(key)?;
     let octal = (3..=4).contains(&text.len()) && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
     let mode = u32::from_str_radix(text, 8)
         .ok()
         .filter(|mode| octal && *mode <= 0o777);
     if mode.is_none() {
         let message = "must be permission bits in octal, in quotes, such as \"0660\"";
-        view.problem("socket_mode", message, report);
+        view.problem(key, message, report);
     }
     mode
 }
@@ -233,11 +234,10 @@ pub(super) fn store(view: &View<'_>, secrets: &Secrets<'_>, report: &mut Report)
             belongs(&["allow_losing_refresh_tokens"], "memory", report);
             let path = view.text("path").filter(|path| !path.contains('\0'));
             if path.is_none() {
-                let message = match view.has("path") {
-                    true => "must be the path of a file",
-                    false => {
-                        "is missing: the file to keep tokens in, such as \"/var/lib/token-broker/state.redb\""
-                    }
+                let message = if view.has("path") {
+                    "must be the path of a file"
+                } else {
+                    "is missing: the file to keep tokens in, such as \"/var/lib/token-broker/state.redb\""
                 };
                 view.problem("path", message, report);
             }

@@ -138,6 +138,14 @@ impl Problem {
         Self::new(Reason::Code(ErrorCode::ShuttingDown), detail).about(name)
     }
 
+    pub(in crate::http) fn store_held(name: &str) -> Self {
+        let detail = format!(
+            "The store with the tokens of '{name}' is held by another broker, and two must not use it at once. This \
+             one begins when the other has ended."
+        );
+        Self::new(Reason::Code(ErrorCode::TemporarilyUnavailable), detail).about(name)
+    }
+
     /// A caller says that the vendor's API refused a token nobody but the operator can replace.
     pub(in crate::http) fn static_rejected(name: &str) -> Self {
         let detail = format!(

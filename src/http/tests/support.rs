@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use serde_json::{Map, Value};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -13,7 +14,8 @@ use crate::base::{
     Clock, ErrorCode, Failure, Issued, Now, Secret, Timestamp, TokioClock, VendorAnswer,
 };
 use crate::http::{
-    Context, Directory, Entry, Health, Limits, admin_router, bind, main_router, serve,
+    Configuration, Context, Directory, Entry, Health, Limits, admin_router, bind, main_router,
+    serve,
 };
 use crate::snapshot::{ApiCall, Board, Doing, Held, Snapshot, board};
 use crate::spec::{
@@ -133,9 +135,9 @@ impl Site {
             health: Health::new(clock.now(), setup.server.startup_wait),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             metrics: Arc::new(Metrics::default()),
+            configuration: Configuration::new(clock.now().wall),
+            access: ArcSwap::from_pointee(setup.access),
             logins: crate::http::Logins::default(),
-            loaded_at: clock.now().wall,
-            access: setup.access,
             server: setup.server,
         });
         let listen = match setup.unix {

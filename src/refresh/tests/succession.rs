@@ -15,6 +15,7 @@ impl Changing {
         let mut supervisor = Supervisor::new(Deps {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             metrics: Arc::new(Metrics::default()),
+            keeping: Keeping::Memory(Arc::new(Memory::new(Arc::clone(&clock) as Arc<dyn Clock>))),
         });
         supervisor.start();
         Self { clock, supervisor }

@@ -10,8 +10,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use redb::{
-    Builder, Database, DatabaseError, ReadableDatabase as _, ReadableTable, StorageError,
-    TableDefinition, TableError, WriteTransaction,
+    Builder, Database, DatabaseError, ReadableDatabase as _, ReadableTable, TableDefinition,
+    TableError, WriteTransaction,
 };
 
 use super::backend::{Disk, Rehearsal};
@@ -64,10 +64,8 @@ pub(super) fn initialise(
         doing: "sealing it",
         why: error.to_string(),
     })?;
-    let database = disk(locked).map_err(|error| written(error.into()))?;
-    let txn = database
-        .begin_write()
-        .map_err(|error| written(error.into()))?;
+    let database = disk(locked).map_err(written)?;
+    let txn = database.begin_write().map_err(written)?;
     let header = || -> Result<(), redb::Error> {
         let mut about = txn.open_table(ABOUT)?;
         about.insert(MAGIC, OURS)?;
@@ -80,7 +78,7 @@ pub(super) fn initialise(
     };
     header().map_err(written)?;
     fill(&txn)?;
-    txn.commit().map_err(|error| written(error.into()))
+    txn.commit().map_err(written)
 }
 
 /// Opens the file as it is on the disk, repaired if a process died over it.
@@ -118,12 +116,12 @@ pub(super) fn rehearse(
     }
     let rehearsal = Rehearsal::of(Arc::clone(&locked.file)).map_err(|error| reading(&error))?;
     // Where a file is damaged in a way that redb does not expect it panics.
-    let looked = catch_unwind(AssertUnwindSafe(move || {
+    let ended = catch_unwind(AssertUnwindSafe(move || {
         let mut builder = Builder::new();
         builder.set_cache_size(CACHE);
         builder.set_check_integrity_on_open(true);
         let database = builder.create_with_backend(rehearsal);
-        let database = database.map_err(|error| read(error.into()))?;
+        let database = database.map_err(read)?;
         let seal = recognise(&database, wanted, format)?;
         migrate(&database, format, steps).map_err(|problem| match problem {
             OpenProblem::Io { why, .. } => OpenProblem::Damaged(why),
@@ -131,19 +129,19 @@ pub(super) fn rehearse(
         })?;
         Ok((database, seal))
     }));
-    looked.unwrap_or_else(|_panic| Err(OpenProblem::Damaged(CONTRADICTS.to_owned())))
+    ended.unwrap_or_else(|_panic| Err(OpenProblem::Damaged(CONTRADICTS.to_owned())))
 }
 
 /// Whether this is a store, of a format that can be read, sealed as it is meant to be.
 fn recognise(database: &Database, wanted: Wanted<'_>, known: u64) -> Result<Seal, OpenProblem> {
-    let txn = database.begin_read().map_err(|error| read(error.into()))?;
+    let txn = database.begin_read().map_err(read)?;
     let about = match txn.open_table(ABOUT) {
         Ok(about) => about,
-        Err(TableError::Storage(error)) => return Err(read(error.into())),
+        Err(TableError::Storage(error)) => return Err(read(error)),
         Err(_no_such_table) => return Err(OpenProblem::Foreign),
     };
     let get = |name| -> Result<Option<Vec<u8>>, OpenProblem> {
-        let found = about.get(name).map_err(|error| read(error.into()))?;
+        let found = about.get(name).map_err(read)?;
         Ok(found.map(|guard| guard.value().to_vec()))
     };
     if get(MAGIC)?.as_deref() != Some(OURS) {
@@ -178,9 +176,7 @@ pub(super) fn migrate(
     target: u64,
     steps: &[(u64, Step)],
 ) -> Result<(), OpenProblem> {
-    let txn = database
-        .begin_write()
-        .map_err(|error| written(error.into()))?;
+    let txn = database.begin_write().map_err(written)?;
     let run = || -> Result<Option<u64>, redb::Error> {
         let mut found = number(&txn.open_table(ABOUT)?, FORMAT)?;
         while found < target {
@@ -198,7 +194,7 @@ pub(super) fn migrate(
         let what = format!("it is in format {unknown}, which no version wrote");
         return Err(OpenProblem::Damaged(what));
     }
-    txn.commit().map_err(|error| written(error.into()))
+    txn.commit().map_err(written)
 }
 
 /// Writes something and waits for the disk.
@@ -258,8 +254,8 @@ pub(super) fn entry(seal: &Seal, key: &Key, stored: &[u8]) -> Result<Entry, Stor
 }
 
 /// Trouble while looking: what a disk says of itself is the disk's, all else is damage.
-pub(super) fn read(error: redb::Error) -> OpenProblem {
-    match error {
+pub(super) fn read(error: impl Into<redb::Error>) -> OpenProblem {
+    match error.into() {
         redb::Error::Io(error)
             if !matches!(
                 error.kind(),
@@ -273,10 +269,10 @@ pub(super) fn read(error: redb::Error) -> OpenProblem {
     }
 }
 
-pub(super) fn written(error: redb::Error) -> OpenProblem {
+pub(super) fn written(error: impl Into<redb::Error>) -> OpenProblem {
     OpenProblem::Io {
         doing: "writing to it",
-        why: why(&error),
+        why: why(&error.into()),
     }
 }
 
@@ -287,9 +283,4 @@ pub(super) fn why(error: &redb::Error) -> String {
         redb::Error::Corrupted(what) => format!("its pages are wrong: {what}"),
         other => other.to_string(),
     }
-}
-
-/// So that `?` works on what iterating yields.
-pub(super) fn storage(error: StorageError) -> redb::Error {
-    error.into()
 }

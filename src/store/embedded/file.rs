@@ -60,7 +60,8 @@ impl Locked {
             .metadata()
             .map_err(|error| problem(&error))?
             .mode();
-        if mode & 0o077 == 0 {
+        if mode.trailing_zeros() >= 6 {
+            // Nothing for group and others.
             return Ok(());
         }
         match self.file.set_permissions(Permissions::from_mode(0o600)) {
@@ -145,7 +146,7 @@ pub(super) fn made(
     unfinished.push(name);
     unfinished.push(format!(".{:016x}", fastrand::u64(..)));
     let unfinished = folder.join(unfinished);
-    let file = OpenOptions::new()
+    let empty = OpenOptions::new()
         .read(true)
         .write(true)
         .create_new(true)
@@ -153,7 +154,7 @@ pub(super) fn made(
         .custom_flags((OFlags::NOFOLLOW | OFlags::CLOEXEC).bits().cast_signed())
         .open(&unfinished)
         .map_err(|error| OpenProblem::io("making a file in its directory", &error))?;
-    let mut locked = Locked::new(file, path);
+    let mut locked = Locked::new(empty, path);
     let finished = lock(&locked.file)
         .and_then(|()| fill(&locked))
         .and_then(|()| name_it(&mut locked, &unfinished, taken));

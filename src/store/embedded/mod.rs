@@ -77,7 +77,7 @@ impl Embedded {
         let (rehearsed, seal) = database::rehearse(locked, wanted, (THIS_FORMAT, STEPS))?;
         drop(rehearsed);
         locked.make_private()?;
-        let database = database::disk(locked).map_err(|error| database::read(error.into()))?;
+        let database = database::disk(locked).map_err(database::read)?;
         database::migrate(&database, THIS_FORMAT, STEPS)?;
         database::prove_writable(&database)?;
         let (queue, asked) = mpsc::channel(QUEUE);

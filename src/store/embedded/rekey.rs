@@ -10,7 +10,9 @@ use redb::{Database, ReadableDatabase as _, ReadableTable as _, WriteTransaction
 use rustix::fs::{Gid, Uid};
 
 use super::SealingKey;
-use super::database::{self, ABOUT, ENTRIES, LAST_VERSION, STEPS, THIS_FORMAT, Wanted};
+use super::database::{
+    self, ABOUT, ENTRIES, LAST_VERSION, STEPS, THIS_FORMAT, Wanted, read, written,
+};
 use super::file::{self, Locked, Taken};
 use super::seal::Seal;
 use crate::store::{Key, OpenError, OpenProblem};
@@ -56,8 +58,8 @@ fn like(old: &Locked, new: &Locked) -> Result<(), OpenProblem> {
         let given = rustix::fs::fchown(&*new.file, Some(uid), Some(gid));
         given.map_err(|error| problem(&error.into()))?;
     }
-    let mode = std::fs::Permissions::from_mode(there.mode() & 0o770);
-    let given = new.file.set_permissions(mode);
+    let bits = std::fs::Permissions::from_mode(there.mode() & 0o770);
+    let given = new.file.set_permissions(bits);
     given.map_err(|error| problem(&error))
 }
 
@@ -67,26 +69,18 @@ fn copy(
     into: &WriteTransaction,
     new: &Seal,
 ) -> Result<usize, OpenProblem> {
-    let read = |error: redb::Error| database::read(error);
-    let written = |error: redb::Error| database::written(error);
-    let txn = from.begin_read().map_err(|error| read(error.into()))?;
-    let about = txn.open_table(ABOUT).map_err(|error| read(error.into()))?;
-    let entries = txn
-        .open_table(ENTRIES)
-        .map_err(|error| read(error.into()))?;
+    let txn = from.begin_read().map_err(read)?;
+    let about = txn.open_table(ABOUT).map_err(read)?;
+    let entries = txn.open_table(ENTRIES).map_err(read)?;
     let last = database::number(&about, LAST_VERSION).map_err(read)?;
-    let mut header = into
-        .open_table(ABOUT)
-        .map_err(|error| written(error.into()))?;
+    let mut header = into.open_table(ABOUT).map_err(written)?;
     header
         .insert(LAST_VERSION, last.to_le_bytes().as_slice())
-        .map_err(|error| written(error.into()))?;
-    let mut target = into
-        .open_table(ENTRIES)
-        .map_err(|error| written(error.into()))?;
+        .map_err(written)?;
+    let mut target = into.open_table(ENTRIES).map_err(written)?;
     let mut count = 0;
-    for stored in entries.iter().map_err(|error| read(error.into()))? {
-        let (row, stored) = stored.map_err(|error| read(error.into()))?;
+    for stored in entries.iter().map_err(read)? {
+        let (row, stored) = stored.map_err(read)?;
         let row = row.value();
         let key = Key::from_row(row);
         let key = key.ok_or_else(|| OpenProblem::Damaged(format!("a row is named {row:?}")))?;
@@ -96,7 +90,7 @@ fn copy(
         let sealed = sealed.map_err(|error| OpenProblem::Damaged(error.to_string()))?;
         target
             .insert(row, database::row(entry.version, &sealed).as_slice())
-            .map_err(|error| written(error.into()))?;
+            .map_err(written)?;
         count += 1;
     }
     Ok(count)

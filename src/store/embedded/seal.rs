@@ -187,8 +187,8 @@ mod tests {
 
     #[test]
     fn keys_come_in_three_forms() {
-        let raw: [u8; 32] = std::array::from_fn(|n| u8::try_from(n * 7 + 200 & 255).unwrap());
-        let hex: String = raw.iter().map(|byte| format!("{byte:02X}")).collect();
+        let raw: [u8; 32] = std::array::from_fn(|n| u8::try_from((n * 7 + 200) & 255).unwrap());
+        let hex = hex::encode(&raw).to_uppercase();
         let key = SealingKey::parse(&raw).unwrap();
         let forms = [
             hex.clone(),

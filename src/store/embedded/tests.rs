@@ -132,10 +132,10 @@ async fn a_lock_on_a_file_that_was_replaced_is_no_lock() {
     let place = place();
     filled(&place, None, 1).await;
     let old = file::existing(&place.path).unwrap();
-    assert_eq!(old.is_at_its_path().unwrap(), true);
+    assert!(old.is_at_its_path().unwrap());
     fs::copy(&place.path, place.folder.path().join("other")).unwrap();
     fs::rename(place.folder.path().join("other"), &place.path).unwrap();
-    assert_eq!(old.is_at_its_path().unwrap(), false);
+    assert!(!old.is_at_its_path().unwrap());
     assert!(place.open(None).is_ok());
 }
 
@@ -438,26 +438,27 @@ async fn an_entry_moved_to_another_name_is_not_believed() {
     assert!(matches!(problem, OpenProblem::Damaged(_)), "{problem}");
 }
 
+fn first(txn: &redb::WriteTransaction) -> Result<(), redb::Error> {
+    append(txn, b"1>2 ")
+}
+fn second(txn: &redb::WriteTransaction) -> Result<(), redb::Error> {
+    append(txn, b"2>3 ")
+}
+fn broken(_: &redb::WriteTransaction) -> Result<(), redb::Error> {
+    Err(redb::Error::Corrupted("as told".to_owned()))
+}
+fn append(txn: &redb::WriteTransaction, step: &[u8]) -> Result<(), redb::Error> {
+    let mut about = txn.open_table(ABOUT)?;
+    let seen = about.get("seen")?.map(|seen| seen.value().to_vec());
+    let seen = [seen.unwrap_or_default(), step.to_vec()].concat();
+    about.insert("seen", seen.as_slice())?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_newer_format_is_refused_and_older_ones_go_step_by_step() {
     let place = place();
     filled(&place, None, 1).await;
-    fn first(txn: &redb::WriteTransaction) -> Result<(), redb::Error> {
-        append(txn, b"1>2 ")
-    }
-    fn second(txn: &redb::WriteTransaction) -> Result<(), redb::Error> {
-        append(txn, b"2>3 ")
-    }
-    fn broken(_: &redb::WriteTransaction) -> Result<(), redb::Error> {
-        Err(redb::Error::Corrupted("as told".to_owned()))
-    }
-    fn append(txn: &redb::WriteTransaction, step: &[u8]) -> Result<(), redb::Error> {
-        let mut about = txn.open_table(ABOUT)?;
-        let seen = about.get("seen")?.map(|seen| seen.value().to_vec());
-        let seen = [seen.unwrap_or_default(), step.to_vec()].concat();
-        about.insert("seen", seen.as_slice())?;
-        Ok(())
-    }
     let before = place.bytes();
     let wanted = Wanted::Exactly(None);
     {
@@ -508,7 +509,7 @@ proptest! {
             Ok(store) => {
                 let listed = runtime.block_on(store.list()).unwrap();
                 for one in listed {
-                    let _ = runtime.block_on(store.load(&one.key)).is_ok();
+                    drop(runtime.block_on(store.load(&one.key)));
                 }
             }
             Err(_) => prop_assert!(place.bytes() == before),

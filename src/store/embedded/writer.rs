@@ -313,7 +313,7 @@ fn list(
 ) -> Result<Vec<Listed>, redb::Error> {
     let mut listed = Vec::new();
     for stored in entries.range::<&str>(..)? {
-        let (row, stored) = stored.map_err(database::storage)?;
+        let (row, stored) = stored?;
         let version = database::parts(stored.value());
         if let (Some(key), Some((version, _))) = (Key::from_row(row.value()), version) {
             listed.push(Listed { key, version });

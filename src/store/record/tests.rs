@@ -40,6 +40,7 @@ pub(in crate::store) fn full() -> Record {
             kind: WaitKind::DeadGrant,
             failures: 3,
             refusals: u32::MAX,
+            asked: [9; 32],
         }),
     }
 }
@@ -69,7 +70,7 @@ fn what_is_written_is_read() {
 #[test]
 fn format_1_stays_as_it_is() {
     let first = sha256_of_configured(&Secret::new("first"));
-    let first: String = first.iter().map(|byte| format!("{byte:02x}")).collect();
+    let first = crate::store::hex::encode(&first);
     let written: Value = serde_json::from_str(full().encode().expose()).unwrap();
     assert_eq!(
         written,
@@ -147,8 +148,8 @@ fn the_deepest_members_come_back() {
 proptest! {
     #[test]
     fn nothing_that_is_read_panics(text in ".{0,200}", cut in 0_usize..900, byte: u8) {
-        let _ = Record::decode(&Secret::new(text.as_str())).is_ok();
-        let _ = Quota::decode(&Secret::new(text)).is_ok();
+        drop(Record::decode(&Secret::new(text.as_str())));
+        drop(Quota::decode(&Secret::new(text)));
         let whole = full().encode();
         let mut bytes = whole.expose().as_bytes().to_vec();
         bytes.truncate(cut);
@@ -158,7 +159,7 @@ proptest! {
         let at = cut % bytes.len();
         bytes[at] = byte;
         let changed = String::from_utf8_lossy(&bytes).into_owned();
-        let _ = Record::decode(&Secret::new(changed)).is_ok();
+        drop(Record::decode(&Secret::new(changed)));
     }
 
     #[test]

@@ -65,6 +65,7 @@ struct RawWait {
     kind: RawKind,
     failures: u32,
     refusals: u32,
+    asked: Digest,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -101,7 +102,7 @@ struct Digest([u8; 32]);
 
 impl From<Digest> for String {
     fn from(digest: Digest) -> Self {
-        digest.0.iter().map(|byte| format!("{byte:02x}")).collect()
+        crate::store::hex::encode(&digest.0)
     }
 }
 
@@ -325,6 +326,7 @@ impl From<Wait> for RawWait {
             },
             failures: wait.failures,
             refusals: wait.refusals,
+            asked: Digest(wait.asked),
         }
     }
 }
@@ -340,6 +342,7 @@ impl From<RawWait> for Wait {
             },
             failures: raw.failures,
             refusals: raw.refusals,
+            asked: raw.asked.0,
         }
     }
 }
