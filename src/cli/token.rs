@@ -24,7 +24,7 @@ const DEFAULT_WAIT: Duration = Duration::from_secs(10);
 /// Print a token of an integration.
 ///
 /// Asks the running broker; with --direct no broker is needed: one exchange with the vendor is made
-/// here. The token goes to standard output, everything else to standard error.
+/// here, which is refused where it could use up a refresh token. The token goes to standard output, everything else to standard error.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -108,6 +108,12 @@ fn path(args: &Args) -> String {
 fn direct(args: &Args, env: &Env, output: &mut Output) -> Result<(), Exit> {
     let integration = find(args, args.broker.config.as_deref(), env)?;
     let name = integration.id.as_str();
+    if integration.grant.is_the_brokers_alone() {
+        return Err(Exit::Usage(format!(
+            "error: {name}: --direct would use up the refresh token that the running broker keeps\n  \
+             what to do:   ask the running broker: token-broker token {name}"
+        )));
+    }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let outcome = setup::block_on(exchange(&integration, &clock))??;
     let failure = outcome.failure().cloned();

@@ -1,6 +1,11 @@
 //! A token endpoint as a source: how an exchange runs.
 //!
+//! `elsewhere` is what grants with refresh tokens need besides, `device` begins a device flow.
+//!
 //! Invariant: a permit of the endpoint's gate is held for nothing but a request under way.
+
+mod device;
+mod elsewhere;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +17,8 @@ use tokio::sync::{Semaphore, watch};
 use super::answer::Answer;
 use super::assertion;
 use super::candidates::{Candidates, Pair, pairs};
-use super::fixed::{failure, no_device_flow};
+use super::fixed::failure;
+use super::presented::Presented;
 use super::request::{self, Filled};
 use super::skew::Skew;
 use super::verdict::{self, Context};
@@ -20,7 +26,12 @@ use super::{Ask, DeviceAuthorization, MaySend, Outcome, Present, TokenSource, Tr
 use crate::base::{Clock, ErrorCode, Failure, Mono, Now, Secret};
 use crate::net;
 use crate::secrets;
-use crate::spec::{Bearer, Grant, Integration, RequestValue, SecretSource, TokenRequest};
+use crate::spec::{
+    Bearer, FirstRefreshToken, Grant, Integration, RequestValue, SecretSource, TokenRequest,
+};
+
+use elsewhere::Aim;
+pub(super) use elsewhere::{Elsewhere, Place};
 
 const SILENT: &str = "a secret's source does not answer";
 
@@ -28,6 +39,8 @@ const SILENT: &str = "a secret's source does not answer";
 pub(super) struct Shared<'a> {
     pub(super) client: net::Client,
     pub(super) gate: Arc<Semaphore>,
+    /// For grants with refresh tokens.
+    pub(super) elsewhere: Option<Elsewhere>,
     pub(super) vault: &'a secrets::Vault,
     pub(super) clock: Arc<dyn Clock>,
 }
@@ -69,6 +82,7 @@ pub(super) struct Endpoint {
     signing: Option<Signing>,
     params: Vec<Input>,
     headers: Vec<Input>,
+    elsewhere: Option<Box<Elsewhere>>,
     changes: Arc<watch::Sender<u64>>,
     memory: Mutex<Memory>,
 }
@@ -85,7 +99,11 @@ impl TokenSource for Endpoint {
     }
 
     fn device_authorization(&self) -> BoxFuture<'_, Result<DeviceAuthorization, Outcome>> {
-        Box::pin(async { Err(no_device_flow(self.clock.now())) })
+        Box::pin(self.begin_device_flow())
+    }
+
+    fn configured_refresh_token(&self) -> BoxFuture<'_, Result<Option<Secret>, Outcome>> {
+        Box::pin(self.first_refresh_token())
     }
 
     fn secret_changes(&self) -> watch::Receiver<u64> {
@@ -130,10 +148,15 @@ impl Endpoint {
         };
         let endpoint = &request.endpoint;
         Self {
-            host: endpoint.url().port().map_or_else(
-                || endpoint.host().to_owned(),
-                |port| format!("{}:{port}", endpoint.host()),
-            ),
+            host: elsewhere::host(endpoint),
+            elsewhere: shared.elsewhere.map(|mut elsewhere| {
+                let refreshing = integration.grant.refreshing();
+                if let Some(FirstRefreshToken::Configured(source)) = refreshing.map(|it| &it.first)
+                {
+                    elsewhere.first = Some(open(source));
+                }
+                Box::new(elsewhere)
+            }),
             secrets: Candidates::new(&request.client_secret, open),
             signing: match &integration.grant {
                 Grant::JwtBearer(_, bearer) => Some(Signing {
@@ -222,7 +245,9 @@ impl Endpoint {
                     self.refused(pair);
                     refusal.get_or_insert(failure);
                 }
-                other @ Some(Outcome::Transient { .. }) => return other,
+                other @ Some(Outcome::Transient { .. } | Outcome::Ambiguous { .. }) => {
+                    return other;
+                }
                 other => {
                     self.memory().refused.clear();
                     return other;
@@ -384,31 +409,32 @@ impl Endpoint {
         };
         // It is never closed; without a permit the request goes all the same. Thousands may wait
         // here after a start, so what a request takes is made, and boxed, behind the gate.
-        let permit = self.gate.acquire().await.ok();
+        let aim = self.aim(&filled.present);
+        let permit = aim.gate.acquire().await.ok();
         if !may_send() {
             return None;
         }
         let bearer = self.signing.as_ref().map(|signing| &*signing.bearer);
-        let request = match request::build(&self.request, bearer, filled) {
+        let request = match request::build(&self.request, aim.endpoint, bearer, filled) {
             Ok(request) => request,
             Err(error) => return Some(self.unavailable(&error.to_string())),
         };
         let looked = trace.map(|trace| {
             let held = self.held(filled, &self.memory());
-            let proxy = self.client.proxy_for(&request.url);
+            let proxy = aim.client.proxy_for(&request.url);
             let look = trace::Look::at(&self.request, filled, &request, held, proxy);
             (trace, look)
         });
         let sent_at = self.clock.now();
         tracing::debug!(
-            integration.id = %id, endpoint = %self.request.endpoint, secret.index = secret_in_use,
+            integration.id = %id, endpoint = %aim.endpoint, secret.index = secret_in_use,
             "asking for a token for {id}"
         );
-        let sent = budget.spend(Box::pin(self.client.send(request))).await;
+        let sent = budget.spend(Box::pin(aim.client.send(request))).await;
         drop(permit);
         let now = self.clock.now();
         let answer = sent.unwrap_or_else(|| Err(net::Error::timeout()));
-        let outcome = self.judge(&answer, filled, sent_at, now, secret_in_use);
+        let outcome = self.judge(&answer, filled, aim.host, sent_at, now, secret_in_use);
         if let Outcome::Issued(_) = &outcome {
             self.memory().worked = (pair.0.unwrap_or_default(), pair.1.unwrap_or_default());
         }
@@ -427,10 +453,47 @@ impl Endpoint {
         Some(outcome)
     }
 
+    /// Where a request goes that presents this.
+    fn aim(&self, present: &Present) -> Aim<'_> {
+        let refresh = match (present, self.elsewhere.as_deref()) {
+            (Present::RefreshToken(_), Some(elsewhere)) => elsewhere.refresh.as_ref(),
+            _ => None,
+        };
+        refresh.map_or(
+            Aim {
+                endpoint: &self.request.endpoint,
+                host: &self.host,
+                client: &self.client,
+                gate: &self.gate,
+            },
+            Place::aim,
+        )
+    }
+
+    fn rotates(&self) -> bool {
+        self.elsewhere
+            .as_ref()
+            .is_some_and(|elsewhere| elsewhere.rotates)
+    }
+
+    async fn first_refresh_token(&self) -> Result<Option<Secret>, Outcome> {
+        let first = self.elsewhere.as_ref().and_then(|one| one.first.as_ref());
+        let Some(handle) = first else {
+            return Ok(None);
+        };
+        let limit = self.integration.refresh.timeout;
+        match tokio::time::timeout(limit, handle.read_for(&self.changes)).await {
+            Ok(Ok(token)) => Ok(Some(token)),
+            Ok(Err(error)) => Err(self.unavailable(&error.to_string())),
+            Err(_) => Err(self.unavailable(SILENT)),
+        }
+    }
+
     fn judge(
         &self,
         answer: &Result<net::Response, net::Error>,
         filled: &Filled,
+        host: &str,
         sent_at: Now,
         now: Now,
         secret_in_use: Option<usize>,
@@ -442,12 +505,13 @@ impl Endpoint {
             id: &self.integration.id,
             shape: &self.integration.response,
             vendor: &self.integration.vendor,
-            host: &self.host,
+            host,
             sent_at,
             now,
             held: &held,
             secret_in_use,
-            refresh_token_sent: matches!(filled.present, Present::RefreshToken(_)),
+            presented: Presented::of(&filled.present, self.rotates()),
+            takes_logins: self.integration.grant.takes_logins(),
             html_refusals: memory.html_refusals,
             timeout: policy.timeout,
             connect_timeout: policy.connect_timeout,
@@ -522,3 +586,6 @@ pub(super) fn unusable_key(why: &str, now: Now) -> Outcome {
     );
     Outcome::BadRequest(failure)
 }
+
+#[cfg(test)]
+mod tests;

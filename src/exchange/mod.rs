@@ -1,7 +1,8 @@
 //! One vendor round trip: secrets in, a typed outcome out.
 //!
 //! `request` and `auth` say what is sent, `answer`, `lifetime`, `members` and `response` what came
-//! back, `verdict` what it means: all pure. `assertion` signs JWTs, `candidates` says which secret is
+//! back (`granted` its refresh token), `verdict` what it means, with `presented` for what may be
+//! spent by being sent, `device` how a device flow begins: all pure. `assertion` signs JWTs, `candidates` says which secret is
 //! next. `endpoint` ties them to the network, `fixed` and `minted` are the sources that ask nobody,
 //! `source` makes them all; `validate` looks at keys before anything runs. `trace` writes an exchange
 //! down for a person, and `variation` says how it could be tried otherwise. Must not know when to ask
@@ -12,15 +13,18 @@ mod answer;
 mod assertion;
 mod auth;
 mod candidates;
+mod device;
 mod endpoint;
 mod fixed;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzz;
+mod granted;
 mod lifetime;
 mod members;
 mod minted;
 mod outcome;
+mod presented;
 mod request;
 mod response;
 mod skew;
@@ -104,8 +108,10 @@ impl Ask<'_> {
     }
 }
 
+/// For commands that make one exchange by themselves. Not for grants whose exchange may spend a
+/// refresh token: those are their worker's alone ([`crate::spec::Grant::is_the_brokers_alone`]).
 impl dyn TokenSource {
-    /// One exchange with nothing but the client, whoever else waits.
+    /// One exchange with what the configuration has, whoever else waits.
     pub async fn exchange(&self) -> Outcome {
         self.exchange_with(None).await
     }
@@ -116,8 +122,14 @@ impl dyn TokenSource {
     }
 
     async fn exchange_with(&self, mut trace: Option<&mut Trace>) -> Outcome {
+        let configured = match self.configured_refresh_token().await {
+            Ok(configured) => configured,
+            Err(outcome) => return outcome,
+        };
+        let present = configured.map_or(Present::Nothing, Present::RefreshToken);
         loop {
             let ask = Ask {
+                present: present.clone(),
                 trace: trace.as_deref_mut(),
                 ..Ask::plain()
             };

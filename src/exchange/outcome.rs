@@ -18,13 +18,15 @@ pub enum Outcome {
     /// The vendor refuses the request.
     BadRequest(Failure),
     /// A rotating refresh token was sent, and no complete, readable answer came: it may be spent.
+    /// Or a refresh token came in an answer that is of no other use.
     Ambiguous {
         retry_after: Option<Duration>,
         failure: Failure,
-        /// Found in an answer that is of no other use.
+        /// The one that came so; what was sent is of no use any more.
         refresh_token: Option<RefreshToken>,
     },
-    /// The vendor refuses the refresh token: only a person can renew the consent.
+    /// The vendor refuses the refresh token, or the code that was to bring one: only a person can
+    /// renew the consent.
     DeadGrant(Failure),
     /// The person has not decided yet (RFC 8628 section 3.5); `slower`: ask less often.
     AuthorizationPending { slower: bool },

@@ -102,6 +102,12 @@ impl Grant {
             })
     }
 
+    /// Whether nobody but the running broker may ask for a token: an exchange may spend the
+    /// refresh token, or only the broker's store has it.
+    pub fn is_the_brokers_alone(&self) -> bool {
+        self.takes_logins() || self.refreshing().is_some_and(Refreshing::rotates)
+    }
+
     /// When the secret in use expires, as far as the operator said so. A `static` token is its own
     /// secret; without a `secret_in_use` the only one counts.
     pub fn secret_expiry(&self, secret_in_use: Option<usize>) -> Option<Timestamp> {

@@ -76,6 +76,8 @@ impl Integration {
     pub fn quota_key(&self) -> Option<(String, String)> {
         let request = self.grant.request()?;
         let client = request.client_id.clone().unwrap_or_default();
-        Some((request.endpoint.authority(), client))
+        let elsewhere = self.grant.refreshing();
+        let elsewhere = elsewhere.and_then(|refreshing| refreshing.refresh_endpoint.as_ref());
+        Some((elsewhere.unwrap_or(&request.endpoint).authority(), client))
     }
 }

@@ -43,7 +43,7 @@ fn sent(spec: &TokenRequest) -> Sent {
         key: None,
         passphrase: None,
     };
-    let request = request::build(spec, None, &filled).unwrap();
+    let request = request::build(spec, &spec.endpoint, None, &filled).unwrap();
     let held = vec![text("pw")];
     Look::at(spec, &filled, &request, held, None).sent
 }

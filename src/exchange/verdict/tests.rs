@@ -16,7 +16,7 @@ struct Case {
     shape: ResponseShape,
     vendor: Vendor,
     held: Vec<Secret>,
-    refresh_token_sent: bool,
+    presented: Presented,
     html_refusals: u32,
     headers: Vec<(&'static str, &'static str)>,
 }
@@ -28,7 +28,7 @@ impl Case {
             shape: ResponseShape::default(),
             vendor: Vendor::default(),
             held: vec![],
-            refresh_token_sent: false,
+            presented: Presented::Nothing,
             html_refusals: 0,
             headers: vec![],
         }
@@ -44,7 +44,8 @@ impl Case {
             now: now(),
             held: &self.held,
             secret_in_use: Some(0),
-            refresh_token_sent: self.refresh_token_sent,
+            presented: self.presented,
+            takes_logins: false,
             html_refusals: self.html_refusals,
             timeout: Duration::from_secs(15),
             connect_timeout: Duration::from_secs(5),
@@ -145,7 +146,7 @@ fn the_table_of_outcomes() {
 #[test]
 fn invalid_grant_is_the_refresh_tokens_fault_where_one_was_sent() {
     let case = Case {
-        refresh_token_sent: true,
+        presented: Presented::RefreshToken { rotates: true },
         ..Case::new()
     };
     let outcome = case.judge(400, error("invalid_grant"));
