@@ -1,5 +1,7 @@
 //! The whole way from text to specification, as an operator walks it.
 
+mod consent;
+
 use std::time::Duration;
 
 use super::schema::{INTEGRATION, Key, Kind, SECTIONS};
@@ -196,11 +198,9 @@ fn what_is_not_built_yet_is_refused_by_name() {
     for line in [
         "callers.x.allow = []",
         "store.kind = \"postgres\"",
-        "refresh.rate_limit = \"50/12h\"",
-        "integrations.a.grant = \"refresh_token\"",
+        "integrations.a.grant = \"token_exchange\"",
         "integrations.a.client_assertion.key = \"x\"",
         "integrations.a.issuer = \"https://x.example\"",
-        "integrations.a.refresh.rate_limit = \"1/s\"",
     ] {
         let problems = refused(line);
         assert!(
@@ -282,6 +282,16 @@ const WRONG_LINES: &[(&str, &str, &str)] = &[
         "refresh.min_interval = \"0\"",
         "refresh.min_interval",
         "within",
+    ),
+    (
+        "refresh.rate_limit = \"0/1s\"",
+        "refresh.rate_limit",
+        "\"50/12h\"",
+    ),
+    (
+        "refresh.rate_limit = \"50/1ms\"",
+        "refresh.rate_limit",
+        "from a second",
     ),
     ("net.proxy = \"socks5://x\"", "net.proxy", "http://"),
     ("net.ca_only = true", "net.ca_only", "ca_file"),
@@ -763,6 +773,7 @@ fn starters_are_accepted_once_the_blanks_are_filled() {
             );
         }
         text = text.replace("client_id = \"\"", "client_id = \"abc\"");
+        text = text.replace("\nscope = \"\"", "\nscope = \"read\"");
         let loaded = loaded(&text);
         assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
         assert_eq!(&*loaded.spec.integrations[0].provider, provider.id);

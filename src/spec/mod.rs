@@ -25,7 +25,7 @@ pub use grant::{
     RequestFormat, Rotation, SECRET_WARNING, SecretKind, StaticToken, TokenRequest,
 };
 pub use provider::{ErrorRule, Hint, Match, OutcomeClass, Vendor};
-pub use refresh::{Net, Proxy, RefreshPolicy, Reissue, When};
+pub use refresh::{Net, Proxy, RateLimit, RefreshPolicy, Reissue, When};
 pub use response::{Path, ResponseShape, Scalar, Unit};
 pub use secret::{SecretCandidate, SecretPolicy, SecretSource};
 pub use server::{Access, Admin, DEFAULT_LISTEN, Listen, Log, LogFormat, Server, Store};

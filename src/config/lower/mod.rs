@@ -5,7 +5,9 @@
 
 mod assertion;
 mod integration;
+mod keeping;
 mod policy;
+mod refreshing;
 mod request;
 mod response;
 pub(super) mod secret;
@@ -15,6 +17,8 @@ mod sink;
 use std::sync::Arc;
 use std::time::Duration;
 
+use url::Url;
+
 use super::Options;
 use super::merge::Resolved;
 use super::problem::Report;
@@ -22,7 +26,7 @@ use super::shape;
 use super::source::Env;
 use super::tree::{Node, Raw, Table};
 use crate::base::Timestamp;
-use crate::spec::Spec;
+use crate::spec::{Listen, Server, Spec};
 
 pub(super) const SECRET_FORMS: &str =
     "must be a string, { env = \"...\" }, { file = \"...\" } or { command = [\"...\"] }";
@@ -190,6 +194,7 @@ pub(super) fn spec(resolved: &Resolved, env: &Env, options: Options, report: &mu
     let globals = integration::Globals {
         secrets: &secrets,
         sections: &resolved.sections,
+        callback: callback(&server),
         net,
         refresh,
         responses: integration::Pool::default(),
@@ -197,13 +202,17 @@ pub(super) fn spec(resolved: &Resolved, env: &Env, options: Options, report: &mu
     };
     let mut integrations = Vec::with_capacity(resolved.definitions.len());
     let mut sinks = Vec::new();
+    let mut lowered = Vec::with_capacity(resolved.definitions.len());
     for definition in &resolved.definitions {
-        let lowered = integration::integration(definition, &globals, report);
-        if let Some(integration) = lowered {
-            sink::sinks(definition, &integration, options, &mut sinks, report);
-            integrations.push(Arc::new(integration));
+        let one = integration::integration(definition, &globals, report);
+        if let Some(one) = one {
+            sink::sinks(definition, &one, options, &mut sinks, report);
+            let one = Arc::new(one);
+            integrations.push(Arc::clone(&one));
+            lowered.push((definition, one));
         }
     }
+    keeping::check(&lowered, &store, report);
     if resolved.definitions.is_empty() && report.clean() {
         report.warning(
             "configuration",
@@ -221,4 +230,16 @@ pub(super) fn spec(resolved: &Resolved, env: &Env, options: Options, report: &mu
         integrations,
         sinks,
     }
+}
+
+/// Where a browser on this machine finds the broker: its first TCP listener, if the port is known.
+fn callback(server: &Server) -> Option<Url> {
+    let address = server.listen.iter().find_map(|listen| match listen {
+        Listen::Tcp(address) => Some(address),
+        Listen::Unix(_) => None,
+    })?;
+    if address.port() == 0 {
+        return None;
+    }
+    Url::parse(&format!("http://{address}/login/callback")).ok()
 }

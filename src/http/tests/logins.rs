@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use super::support::{Reply, Setup, Site, consented, failure};
 use crate::base::{ErrorCode, Secret};
 use crate::http::Entry;
-use crate::snapshot::{Begun, Board, Login, LoginError, LoginState, Snapshot};
+use crate::snapshot::{Begun, Board, Call, Login, LoginError, LoginState, Snapshot};
 use crate::spec::Access;
 
 /// What a worker was given to complete, and what it answers.
@@ -51,7 +51,11 @@ impl Worker {
 async fn work(name: &'static str, mut board: Board, script: Arc<Script>) {
     let mut begun = 0;
     loop {
-        match board.login().await {
+        let wish = match board.called().await {
+            Call::Login(wish) => wish,
+            Call::Nudges(_) => continue,
+        };
+        match wish {
             Login::Begin { reply } => {
                 begun += 1;
                 board.publish(Snapshot {
