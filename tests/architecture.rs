@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const MODULES: [(&str, &[&str]); 16] = [
+const MODULES: [(&str, &[&str]); 17] = [
     ("base", &[]),
     ("spec", &["base"]),
     ("net", &["base", "spec"]),
@@ -21,7 +21,11 @@ const MODULES: [(&str, &[&str]); 16] = [
     ("config", &["base", "spec"]),
     ("exchange", &["base", "spec", "secrets", "net", "telemetry"]),
     ("store", &["base", "spec", "telemetry"]),
-    ("http", &["base", "spec", "net", "snapshot", "telemetry"]),
+    ("login", &["base", "spec"]),
+    (
+        "http",
+        &["base", "spec", "net", "login", "snapshot", "telemetry"],
+    ),
     (
         "refresh",
         &[
@@ -29,6 +33,7 @@ const MODULES: [(&str, &[&str]); 16] = [
             "spec",
             "secrets",
             "exchange",
+            "login",
             "store",
             "snapshot",
             "telemetry",
@@ -81,7 +86,7 @@ const CRATES: [(&str, &[&str]); 18] = [
     ("subtle", &["base"]),
     ("reqwest", &["net"]),
     ("rustls", &["net"]),
-    ("ring", &["exchange", "store"]),
+    ("ring", &["exchange", "login", "store"]),
     ("redb", &["store"]),
     ("chacha20poly1305", &["store"]),
     ("jsonwebtoken", &["sandbox"]),

@@ -95,6 +95,7 @@ impl App {
             server: spec.server.clone(),
             access: ArcSwap::from_pointee(spec.access.clone()),
             configuration: Configuration::new(now.wall),
+            logins: http::Logins::default(),
         });
         let server = &spec.server;
         let main = http::bind(&server.listen, server.listen_is_default, server.socket_mode)?;

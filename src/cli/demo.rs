@@ -19,7 +19,7 @@ use crate::app::{App, Deps, RunError};
 use crate::base::SystemClock;
 use crate::config::{self, Env, Options};
 use crate::sandbox::DEFAULT_ADDRESS;
-use crate::spec::{Listen, Spec};
+use crate::spec::{Access, Listen, Spec};
 use story::Story;
 
 const CONFIG: &str = include_str!("../../config/demo.toml");
@@ -60,7 +60,7 @@ async fn demo(args: &Args, output: &mut Output) -> Result<(), Exit> {
     let _vendors_stop_last = vendors_stop.clone().drop_guard();
     let mut tasks = JoinSet::new();
     tasks.spawn(sandbox.run(vendors_stop));
-    let broker_at = Broker::at(&listen);
+    let broker_at = Broker::at(&listen, &Access::default());
     let mut running = JoinSet::new();
     running.spawn(broker);
     let told = tokio::select! {

@@ -1,7 +1,7 @@
 //! Who may ask at all: local programs, not web pages and not what a proxy passes on.
 //!
 //! A page in a browser can reach loopback, by its address or by a name that resolves to it; what
-//! it cannot do is hide where it comes from. Must not know any route but the probes.
+//! it cannot do is hide where it comes from. Must not know any route.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -21,6 +21,15 @@ pub(super) enum Peer {
     Tcp,
     /// No browser can open one, so the name in `Host` says nothing.
     Unix,
+}
+
+/// From what a request may be exempt, because of what it asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exemption {
+    /// From the required header.
+    Header,
+    /// From the rule that no web page may have sent it.
+    WebPage,
 }
 
 #[derive(Debug)]
@@ -72,13 +81,13 @@ impl Guards {
         }
     }
 
-    /// `is_probe`: the request is for a probe, which needs no required header.
+    /// `exempt` is asked only where the answer matters.
     pub(super) fn check(
         &self,
         peer: Peer,
         request: &Parts,
         access: &Access,
-        is_probe: impl FnOnce() -> bool,
+        exempt: impl Fn(Exemption) -> bool,
     ) -> Result<(), Problem> {
         let required = access.require_header.as_deref();
         let found = look(&request.headers, required);
@@ -86,15 +95,14 @@ impl Guards {
         if peer == Peer::Tcp {
             self.check_host(request, &found)?;
         }
-        if found.cross_site {
-            return Err(Problem::denied_access(
-                "A web page of another site sent this request (Sec-Fetch-Site). Programs do not send that header.",
-            ));
-        }
-        if found.origin && !same_origin(&request.headers, found.host) {
-            return Err(Problem::denied_access(
-                "The Origin header is not http:// plus the Host of this request. Programs do not send that header.",
-            ));
+        let foreign_origin = found.origin && !same_origin(&request.headers, found.host);
+        let from_a_page = found.cross_site || foreign_origin;
+        if from_a_page && !exempt(Exemption::WebPage) {
+            return Err(Problem::denied_access(if found.cross_site {
+                "A web page of another site sent this request (Sec-Fetch-Site). Programs do not send that header."
+            } else {
+                "The Origin header is not http:// plus the Host of this request. Programs do not send that header."
+            }));
         }
         if found.forwarded {
             return Err(Problem::denied_access(
@@ -103,9 +111,11 @@ impl Guards {
             ));
         }
         match required {
-            Some(name) if !found.required && !is_probe() => Err(Problem::denied_access(format!(
-                "Every request must carry the header {name} ([access] require_header); its value does not matter."
-            ))),
+            Some(name) if !found.required && !exempt(Exemption::Header) => {
+                Err(Problem::denied_access(format!(
+                    "Every request must carry the header {name} ([access] require_header); its value does not matter."
+                )))
+            }
             Some(_) | None => Ok(()),
         }
     }

@@ -17,8 +17,11 @@ mod guards;
 mod headers;
 mod health;
 mod listen;
+mod login;
+mod logins;
 mod negotiate;
 mod openapi;
+mod page;
 mod probes;
 mod query;
 mod resource;
@@ -32,6 +35,7 @@ pub use configuration::{Configuration, Reload};
 pub use directory::{Directory, Entry};
 pub use health::Health;
 pub use listen::{BindError, Bound, bind};
+pub use logins::Logins;
 pub use router::{Router, admin_router, main_router};
 pub use serve::{Limits, serve};
 
@@ -54,6 +58,8 @@ pub struct Context {
     /// Swapped at a reload.
     pub access: ArcSwap<Access>,
     pub configuration: Configuration,
+    /// Logins whose browser may come back.
+    pub logins: Logins,
 }
 
 #[cfg(test)]

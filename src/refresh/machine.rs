@@ -19,7 +19,7 @@ mod login;
 mod record;
 mod words;
 
-pub(super) use event::{Actions, At, Configured, Ended, Event, Loaded, LoginStep, Next};
+pub(super) use event::{Actions, At, Configured, Device, Ended, Event, Loaded, LoginStep, Next};
 pub(super) use record::restored;
 pub(super) use words::remedy;
 

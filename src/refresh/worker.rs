@@ -294,7 +294,10 @@ impl Worker {
                 }
                 Woken::Call(Call::Nudges(nudges)) => Event::Nudged(nudges),
                 Woken::Call(Call::Login(wish)) => {
-                    let taken = self.consents.take(wish, &self.spec, &*self.source);
+                    let taken = {
+                        let now = self.clock.now();
+                        self.consents.take(wish, &self.spec, &*self.source, now)
+                    };
                     let taken = Box::pin(taken).await;
                     let Some(login) = taken else {
                         continue;
@@ -368,10 +371,10 @@ impl Worker {
             } else if opened {
                 self.report.restored(&self.spec, &snapshot);
             }
-            if self.consents.is_awaited() {
-                self.consents.answer(&snapshot);
-            }
             self.board.publish(snapshot);
+            if self.consents.is_awaited() {
+                self.consents.answer(&self.board.latest());
+            }
         }
         actions.next
     }

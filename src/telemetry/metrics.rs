@@ -41,6 +41,7 @@ pub enum Route {
     Token,
     Refresh,
     Headers,
+    Login,
     Integrations,
     Probe,
     Metrics,
@@ -68,7 +69,7 @@ labels!(RefreshLabel: Issued = "issued", Transient = "transient", BadCredential 
     BadRequest = "bad_request", DeadGrant = "dead_grant", Expired = "expired",
     SecretUnavailable = "secret_unavailable", Panicked = "panicked");
 labels!(Route: Token = "/token/{integration}", Refresh = "/refresh/{integration}",
-    Headers = "/headers/{integration}", Integrations = "/integrations", Probe = "/livez|/readyz|/startupz",
+    Headers = "/headers/{integration}", Login = "/login", Integrations = "/integrations", Probe = "/livez|/readyz|/startupz",
     Metrics = "/metrics", OpenApi = "/openapi.json", Other = "other");
 
 /// The counters of one integration: a few words of memory, as there may be many integrations.

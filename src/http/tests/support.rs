@@ -19,8 +19,9 @@ use crate::http::{
 };
 use crate::snapshot::{ApiCall, Board, Doing, Held, Snapshot, board};
 use crate::spec::{
-    Access, Api, BasicEncoding, ClientAuth, Endpoint, Grant, Integration, Listen, Method,
-    RefreshPolicy, RequestFormat, SecretSource, Server, StaticToken, TokenRequest,
+    Access, Api, BasicEncoding, ClientAuth, Endpoint, FirstRefreshToken, Grant, Integration,
+    Listen, Method, RefreshPolicy, Refreshing, RequestFormat, Rotation, SecretSource, Server,
+    StaticToken, TokenRequest,
 };
 use crate::telemetry::{IntegrationCounters, Metrics};
 
@@ -40,6 +41,34 @@ pub(super) struct Setup {
     pub(super) admin: bool,
     pub(super) unix: Option<std::path::PathBuf>,
     pub(super) limits: Option<Limits>,
+    pub(super) extra: Vec<Entry>,
+}
+
+/// An integration that a person consents to; its worker is whoever holds the board.
+pub(super) fn consented(name: &str) -> (Entry, Board) {
+    let Grant::ClientCredentials(request) = request_grant() else {
+        unreachable!()
+    };
+    let refreshing = Refreshing {
+        first: FirstRefreshToken::AuthorizationCode {
+            authorization_endpoint: Endpoint::parse("https://auth.example.com/authorize").unwrap(),
+            redirect_uri: "http://127.0.0.1:8656/login/callback".parse().unwrap(),
+        },
+        refresh_endpoint: None,
+        rotation: Rotation::Always,
+        lifetime: None,
+        idle_lifetime: None,
+    };
+    let (board, reader) = board(Snapshot::default(), false, true);
+    let entry = Entry {
+        integration: Arc::new(Integration {
+            grant: Grant::RefreshToken(request, Arc::new(refreshing)),
+            ..integration(name)
+        }),
+        reader,
+        counters: Arc::new(IntegrationCounters::default()),
+    };
+    (entry, board)
 }
 
 pub(super) fn request_grant() -> Grant {
@@ -91,7 +120,7 @@ impl Site {
             1_800_000_000,
         )));
         let mut boards = Vec::new();
-        let mut entries = Vec::new();
+        let mut entries = setup.extra;
         for name in NAMES {
             let (board, reader) = board(Snapshot::default(), false, false);
             boards.push((name.to_owned(), Arc::new(board)));
@@ -108,6 +137,7 @@ impl Site {
             metrics: Arc::new(Metrics::default()),
             configuration: Configuration::new(clock.now().wall),
             access: ArcSwap::from_pointee(setup.access),
+            logins: crate::http::Logins::default(),
             server: setup.server,
         });
         let listen = match setup.unix {

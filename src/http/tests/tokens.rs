@@ -376,6 +376,7 @@ async fn the_status_has_every_member() {
         "secret_expires_at",
         "refresh_token_expires_at",
         "store_error",
+        "login",
         "token_fingerprint",
     ];
     for one in list {

@@ -83,6 +83,8 @@ pub(in crate::refresh) enum LoginStep {
     },
     /// The person came back with a code; an exchange tells what it is worth.
     Came(Present),
+    /// What the person came back with ends the login.
+    Failed(Failure),
 }
 
 /// A device flow under way (RFC 8628).

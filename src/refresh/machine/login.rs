@@ -78,6 +78,7 @@ impl Machine {
                 self.view.login = Some(LoginState::Waiting);
                 self.changed = true;
             }
+            LoginStep::Failed(failure) => self.login_failed(failure),
             LoginStep::Came(present) => {
                 consent.login = Some(Login {
                     ends: at.now.mono,
