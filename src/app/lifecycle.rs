@@ -30,6 +30,10 @@ pub enum ServeError {
 /// Runs a broker until SIGTERM or SIGINT; a second one ends it at once. SIGHUP reloads.
 pub fn serve(spec: Spec, env: Env, watch: Watch) -> Result<(), ServeError> {
     forbid_core_dumps();
+    #[cfg(feature = "faults")]
+    if let Some(point) = env.get("TOKEN_BROKER_CRASH_AT") {
+        warn!(armed = crate::base::arm_crash(point), "will die at {point}");
+    }
     let runtime = runtime(&spec.server).map_err(ServeError::Runtime)?;
     let result = runtime.block_on(async {
         // Before anything else: a signal during the start is none that kills.

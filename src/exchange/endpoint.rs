@@ -23,7 +23,7 @@ use super::request::{self, Filled};
 use super::skew::Skew;
 use super::verdict::{self, Context};
 use super::{Ask, DeviceAuthorization, MaySend, Outcome, Present, TokenSource, Trace, trace};
-use crate::base::{Clock, ErrorCode, Failure, Mono, Now, Secret};
+use crate::base::{Clock, CrashPoint, ErrorCode, Failure, Mono, Now, Secret, crash_point};
 use crate::net;
 use crate::secrets;
 use crate::spec::{
@@ -430,7 +430,9 @@ impl Endpoint {
             integration.id = %id, endpoint = %aim.endpoint, secret.index = secret_in_use,
             "asking for a token for {id}"
         );
+        crash_point(CrashPoint::BeforeRequest);
         let sent = budget.spend(Box::pin(aim.client.send(request))).await;
+        crash_point(CrashPoint::AfterAnswer);
         drop(permit);
         let now = self.clock.now();
         let answer = sent.unwrap_or_else(|| Err(net::Error::timeout()));

@@ -18,6 +18,8 @@ mod assertions;
 mod canaries;
 mod client_auth;
 mod conformance;
+#[cfg(feature = "faults")]
+mod crash;
 mod doctor;
 mod guards;
 mod isolation;

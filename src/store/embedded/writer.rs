@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::database::{self, ABOUT, ENTRIES, LAST_VERSION};
 use super::file::Locked;
 use super::seal::Seal;
-use crate::base::Secret;
+use crate::base::{CrashPoint, Secret, crash_point};
 use crate::store::{Entry, Key, Listed, StoreError, Version};
 
 /// Requests that wait at most, and go into one transaction.
@@ -228,6 +228,7 @@ impl Writer {
         if !self.locked.is_at_its_path().map_err(redb::Error::Io)? {
             return Err(Trouble::Gone);
         }
+        crash_point(CrashPoint::InSave);
         match txn.commit() {
             Ok(()) => {
                 for (key, ..) in &attempts {

@@ -81,6 +81,17 @@ impl Process {
         }
     }
 
+    /// Whether it has died by now.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// `kill -9`, unless it is dead already.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Waits for its end: its exit code and all of its log.
     pub(crate) fn ended(&mut self) -> (Option<i32>, String) {
         self.log.read_to_string(&mut self.seen).unwrap();
