@@ -13,7 +13,9 @@
 //! | [`net`] | the only HTTP client | OAuth |
 //! | [`exchange`] | one vendor round trip and its outcome | when it is made |
 //! | [`store`] | what outlives the process | vendors |
+//! | [`login`] | consent flows: what is sent to a vendor's page, what comes back | sockets, tokens |
 //! | [`snapshot`] | what is known about an integration, and waiting for more | how tokens are obtained |
+//! | [`sinks`] | files that tokens are written to | how tokens are obtained |
 //! | [`refresh`] | when tokens are renewed: a pure machine in an async shell | HTTP |
 //! | [`http`] | the local API | vendors, workers: a request can ask, never do |
 //! | [`telemetry`] | logs and metrics | what they are about |
@@ -41,11 +43,13 @@ pub mod cli;
 pub mod config;
 pub mod exchange;
 pub mod http;
+pub mod login;
 pub mod net;
 pub mod refresh;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod secrets;
+pub mod sinks;
 pub mod snapshot;
 pub mod spec;
 pub mod store;

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const MODULES: [(&str, &[&str]); 15] = [
+const MODULES: [(&str, &[&str]); 17] = [
     ("base", &[]),
     ("spec", &["base"]),
     ("net", &["base", "spec"]),
@@ -21,7 +21,11 @@ const MODULES: [(&str, &[&str]); 15] = [
     ("config", &["base", "spec"]),
     ("exchange", &["base", "spec", "secrets", "net", "telemetry"]),
     ("store", &["base", "spec", "telemetry"]),
-    ("http", &["base", "spec", "net", "snapshot", "telemetry"]),
+    ("login", &["base", "spec"]),
+    (
+        "http",
+        &["base", "spec", "net", "login", "snapshot", "telemetry"],
+    ),
     (
         "refresh",
         &[
@@ -29,11 +33,13 @@ const MODULES: [(&str, &[&str]); 15] = [
             "spec",
             "secrets",
             "exchange",
+            "login",
             "store",
             "snapshot",
             "telemetry",
         ],
     ),
+    ("sinks", &["base", "spec", "snapshot", "telemetry"]),
     ("sandbox", &["base"]),
     (
         "app",
@@ -49,6 +55,7 @@ const MODULES: [(&str, &[&str]); 15] = [
             "store",
             "http",
             "refresh",
+            "sinks",
         ],
     ),
     (
@@ -65,6 +72,7 @@ const MODULES: [(&str, &[&str]); 15] = [
             "store",
             "http",
             "refresh",
+            "sinks",
             "sandbox",
             "app",
         ],
@@ -73,12 +81,14 @@ const MODULES: [(&str, &[&str]); 15] = [
 ];
 
 /// Crates that only these modules may name.
-const CRATES: [(&str, &[&str]); 16] = [
+const CRATES: [(&str, &[&str]); 18] = [
     ("zeroize", &["base"]),
     ("subtle", &["base"]),
     ("reqwest", &["net"]),
     ("rustls", &["net"]),
-    ("ring", &["exchange"]),
+    ("ring", &["exchange", "login", "store"]),
+    ("redb", &["store"]),
+    ("chacha20poly1305", &["store"]),
     ("jsonwebtoken", &["sandbox"]),
     ("pkcs8", &["exchange"]),
     ("sec1", &["exchange"]),

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{self, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{App, BuildError, Deps};
+use super::{App, BuildError, Deps, RunError};
 use crate::base::SystemClock;
-use crate::config::Env;
+use crate::config::{Env, Watch};
 use crate::spec::{Listen, Server, Spec};
 
 /// Why a broker could not run.
@@ -19,36 +19,59 @@ use crate::spec::{Listen, Server, Spec};
 pub enum ServeError {
     #[error(transparent)]
     Build(#[from] BuildError),
+    #[error(transparent)]
+    Run(#[from] RunError),
     #[error("the runtime did not start: {0}")]
     Runtime(#[source] io::Error),
+    #[error("stopped at once by a second signal")]
+    Interrupted,
 }
 
-/// Runs a broker until SIGTERM or SIGINT; a second signal ends it at once.
-pub fn serve(spec: Spec, env: Env) -> Result<(), ServeError> {
+/// Runs a broker until SIGTERM or SIGINT; a second one ends it at once. SIGHUP reloads.
+pub fn serve(spec: Spec, env: Env, watch: Watch) -> Result<(), ServeError> {
     forbid_core_dumps();
+    #[cfg(feature = "faults")]
+    if let Some(point) = env.get("TOKEN_BROKER_CRASH_AT") {
+        warn!(armed = crate::base::arm_crash(point), "will die at {point}");
+    }
     let runtime = runtime(&spec.server).map_err(ServeError::Runtime)?;
     let result = runtime.block_on(async {
-        let app = App::build(
-            spec,
-            Deps {
-                clock: Arc::new(SystemClock),
-                env,
-            },
-        )?;
+        // Before anything else: a signal during the start is none that kills.
+        let mut signals = Signals::new().map_err(ServeError::Runtime)?;
+        let deps = Deps {
+            clock: Arc::new(SystemClock),
+            env,
+        };
+        let app = App::build(spec, deps)?.watching(watch);
         announce(&app);
+        let trigger = app.trigger();
         let stop = CancellationToken::new();
         let running = app.run(stop.clone());
         tokio::pin!(running);
-        tokio::select! {
-            () = &mut running => return Ok(()),
-            signalled = signalled() => signalled.map_err(ServeError::Runtime)?,
+        loop {
+            let signal = tokio::select! {
+                ended = &mut running => return Ok(ended?),
+                signal = signals.next() => signal,
+            };
+            match signal {
+                Signal::Reload if stop.is_cancelled() => {}
+                Signal::Reload => {
+                    info!(
+                        signal = "SIGHUP",
+                        "signal received: the configuration is reloaded"
+                    );
+                    trigger.pull();
+                }
+                Signal::Stop(name) if stop.is_cancelled() => {
+                    warn!(signal = name, "second signal: stopped at once");
+                    return Err(ServeError::Interrupted);
+                }
+                Signal::Stop(name) => {
+                    info!(signal = name, "signal received");
+                    stop.cancel();
+                }
+            }
         }
-        stop.cancel();
-        tokio::select! {
-            () = running => {}
-            _ = signalled() => warn!("second signal: stopped at once"),
-        }
-        Ok(())
     });
     // A name lookup or file read that hangs must not hold up the end.
     runtime.shutdown_background();
@@ -67,22 +90,34 @@ fn runtime(server: &Server) -> io::Result<Runtime> {
     builder.enable_all().build()
 }
 
-async fn signalled() -> io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    // A terminal that goes away, or an operator who expects a reload, must not end the broker.
-    let mut hang_up = signal(SignalKind::hangup())?;
-    let name = loop {
+enum Signal {
+    Stop(&'static str),
+    Reload,
+}
+
+/// Heard from the first moment on, so that none is lost between two waits.
+struct Signals {
+    terminate: unix::Signal,
+    interrupt: unix::Signal,
+    hang_up: unix::Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Signal {
         tokio::select! {
-            _ = terminate.recv() => break "SIGTERM",
-            _ = interrupt.recv() => break "SIGINT",
-            _ = hang_up.recv() => {
-                warn!("SIGHUP ignored: a changed configuration needs a restart");
-            }
+            _ = self.terminate.recv() => Signal::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => Signal::Stop("SIGINT"),
+            _ = self.hang_up.recv() => Signal::Reload,
         }
-    };
-    info!(signal = name, "signal received");
-    Ok(())
+    }
 }
 
 fn announce(app: &App) {

@@ -4,25 +4,29 @@
 //! end. Only `lifecycle` touches signals. Must not know the sandbox, nor print.
 
 mod lifecycle;
+mod reload;
+mod run;
+mod sealing;
+mod storage;
 
-pub use lifecycle::serve;
+pub use lifecycle::{ServeError, serve};
+pub use reload::{Trigger, tell_warnings};
+pub use run::RunError;
+pub use sealing::{SealingError, read_sealing_key, sealing_key};
+pub use storage::StorageError;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use arc_swap::ArcSwap;
 
 use crate::base::Clock;
-use crate::config::Env;
-use crate::exchange::{SourceError, Sources};
-use crate::http::{self, BindError, Bound, Context, Directory, Entry, Health, Limits};
+use crate::config::{Env, Watch};
+use crate::exchange::{SourceError, Sources, TokenSource};
+use crate::http::{self, BindError, Bound, Configuration, Context, Directory, Health};
 use crate::net::Clients;
-use crate::refresh::{self, Supervisor};
 use crate::secrets::Vault;
-use crate::spec::{Listen, Spec};
-use crate::telemetry::{IntegrationCounters, Metrics};
+use crate::spec::{Integration, Listen, Spec};
+use crate::telemetry::Metrics;
 
 /// What a test may replace.
 #[derive(Debug, Clone)]
@@ -43,6 +47,9 @@ pub enum BuildError {
     },
 }
 
+/// A definition with what its worker needs.
+type Built = (Arc<Integration>, Arc<dyn TokenSource>);
+
 /// A broker with its listeners bound and nothing running.
 #[derive(Debug)]
 pub struct App {
@@ -50,8 +57,11 @@ pub struct App {
     main: Vec<Bound>,
     admin: Vec<Bound>,
     context: Arc<Context>,
-    supervisor: Supervisor,
+    built: Vec<Built>,
+    sources: Arc<Sources>,
     vault: Arc<Vault>,
+    watch: Option<Watch>,
+    trigger: Trigger,
 }
 
 impl App {
@@ -64,11 +74,8 @@ impl App {
             env.get("HOME").map(Into::into),
         );
         let sources = Sources::new(Clients::new(), Arc::clone(&vault), Arc::clone(&clock));
-        let mut supervisor = Supervisor::new(refresh::Deps {
-            clock: Arc::clone(&clock),
-            metrics: Arc::clone(&metrics),
-        });
-        let mut entries = Vec::with_capacity(spec.integrations.len());
+        let sources = Arc::new(sources);
+        let mut built = Vec::with_capacity(spec.integrations.len());
         for integration in &spec.integrations {
             let source = sources
                 .source(integration)
@@ -76,24 +83,19 @@ impl App {
                     integration: integration.id.to_string(),
                     source,
                 })?;
-            let counters = Arc::new(IntegrationCounters::default());
-            let reader = supervisor.add(Arc::clone(integration), source, Arc::clone(&counters));
-            entries.push(Entry {
-                integration: Arc::clone(integration),
-                reader,
-                counters,
-            });
+            built.push((Arc::clone(integration), source));
         }
-        let directory = Directory::new(entries);
         let now = clock.now();
         let context = Arc::new(Context {
             health: Health::new(now, spec.server.startup_wait),
-            directory,
+            // Filled when the store is open: workers begin with what is in it.
+            directory: Directory::new(Vec::new()),
             clock,
             metrics,
             server: spec.server.clone(),
-            access: spec.access.clone(),
-            loaded_at: now.wall,
+            access: ArcSwap::from_pointee(spec.access.clone()),
+            configuration: Configuration::new(now.wall),
+            logins: http::Logins::default(),
         });
         let server = &spec.server;
         let main = http::bind(&server.listen, server.listen_is_default, server.socket_mode)?;
@@ -106,9 +108,24 @@ impl App {
             main,
             admin,
             context,
-            supervisor,
+            built,
+            sources,
             vault,
+            watch: None,
+            trigger: Trigger::default(),
         })
+    }
+
+    /// Follows the files that the specification came from.
+    #[must_use]
+    pub fn watching(mut self, watch: Watch) -> Self {
+        self.watch = Some(watch);
+        self
+    }
+
+    /// For asking for a reload at once.
+    pub fn trigger(&self) -> Trigger {
+        self.trigger.clone()
     }
 
     pub fn addresses(&self) -> Vec<Listen> {
@@ -117,45 +134,5 @@ impl App {
 
     pub fn admin_addresses(&self) -> Vec<Listen> {
         self.admin.iter().map(Bound::address).collect()
-    }
-
-    /// Runs until `stop`, then: not ready at once, serving on for `shutdown_delay`, then requests
-    /// and exchanges in flight are finished within `shutdown_timeout`.
-    pub async fn run(self, stop: CancellationToken) {
-        let Self {
-            spec,
-            main,
-            admin,
-            context,
-            supervisor,
-            vault,
-        } = self;
-        let tasks = TaskTracker::new();
-        // Two steps: workers and connections end after the delay, probes and files last.
-        let drain = CancellationToken::new();
-        let router = http::main_router(Arc::clone(&context));
-        tasks.spawn(http::serve(main, router, Limits::MAIN, drain.clone()));
-        let router = http::admin_router(Arc::clone(&context));
-        tasks.spawn(http::serve(admin, router, Limits::ADMIN, drain.clone()));
-        tasks.spawn(supervisor.run(drain.clone()));
-        let polling = drain.clone();
-        tasks.spawn(async move { vault.poll(polling).await });
-        tasks.close();
-
-        stop.cancelled().await;
-        context.health.stopping();
-        let delay = spec.server.shutdown_delay;
-        info!(delay_s = delay.as_secs(), "stopping: not ready any more");
-        tokio::time::sleep(delay).await;
-        drain.cancel();
-        let timeout: Duration = spec.server.shutdown_timeout;
-        if tokio::time::timeout(timeout, tasks.wait()).await.is_err() {
-            warn!(
-                timeout_s = timeout.as_secs(),
-                "stopped before everything had finished"
-            );
-        } else {
-            info!("stopped");
-        }
     }
 }

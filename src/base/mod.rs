@@ -4,6 +4,7 @@
 
 mod backoff;
 mod clock;
+mod crash;
 mod duration;
 mod failure;
 mod id;
@@ -13,10 +14,13 @@ mod token;
 
 pub use backoff::Backoff;
 pub use clock::{Clock, Mono, Now, SystemClock, Timestamp, TokioClock};
+#[cfg(feature = "faults")]
+pub use crash::arm as arm_crash;
+pub use crash::{CrashPoint, crash_point};
 pub use duration::{HumanDuration, parse_duration};
 pub use failure::{ErrorCode, Failure, VendorAnswer};
 pub use id::{IdError, IntegrationId};
 pub use redact::{Redactor, VENDOR_TEXT_MAX};
 pub use secret::Secret;
-pub use token::Issued;
+pub use token::{Issued, RefreshToken};
 pub use zeroize::Zeroizing;

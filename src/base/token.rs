@@ -23,4 +23,14 @@ pub struct Issued {
     pub lifetime: Option<Duration>,
     /// Index in the configured list of the secret that worked; `None` where none is used.
     pub secret_in_use: Option<usize>,
+    /// The refresh token that came with it.
+    pub refresh_token: Option<RefreshToken>,
+}
+
+/// A refresh token as a vendor issued it (RFC 6749 section 6).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefreshToken {
+    pub token: Secret,
+    /// Counted from when the request was sent; `None`: the vendor did not say.
+    pub lifetime: Option<Duration>,
 }

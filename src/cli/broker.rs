@@ -9,9 +9,10 @@ use serde_json::Value;
 use super::explain;
 use super::output::Exit;
 use super::setup;
+use crate::base::Secret;
 use crate::config::{self, Env, Options};
 use crate::net::local::{Answer, Local, LocalError, Target};
-use crate::spec::{DEFAULT_LISTEN, Listen, Spec};
+use crate::spec::{Access, DEFAULT_LISTEN, Listen, Spec};
 
 /// How long any answer may take, beyond what the request itself waits.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -46,12 +47,13 @@ impl BrokerArgs {
             (None, Some(spec)) => first_listener(spec),
             (None, None) => tcp(DEFAULT_LISTEN[0]),
         };
-        let mut local = Local::new(target);
-        let wanted = spec.and_then(|spec| spec.access.require_header);
-        if let Some(name) = wanted.and_then(|name| name.parse::<HeaderName>().ok()) {
-            local = local.with_header(name, HeaderValue::from_static("token-broker"));
-        }
-        Ok(Broker { local })
+        let access = spec.map(|spec| spec.access).unwrap_or_default();
+        Ok(Broker::new(target, &access))
+    }
+
+    /// Whether somebody said where the broker is: then it is there, or nowhere.
+    pub(super) fn says_where(&self, env: &Env) -> bool {
+        self.url.is_some() || env.get("TOKEN_BROKER_URL").is_some()
     }
 
     /// The configuration, where there is one to read. Its problems matter only if it was named, and
@@ -80,11 +82,23 @@ pub(super) struct Broker {
 }
 
 impl Broker {
-    #[cfg(feature = "sandbox")]
-    pub(super) fn at(listen: &Listen) -> Self {
-        Self {
-            local: Local::new(target(listen)),
+    fn new(target: Target, access: &Access) -> Self {
+        let mut local = Local::new(target);
+        let wanted = access.require_header.as_deref();
+        if let Some(name) = wanted.and_then(|name| name.parse::<HeaderName>().ok()) {
+            local = local.with_header(name, HeaderValue::from_static("token-broker"));
         }
+        Self { local }
+    }
+
+    /// A broker in this very process.
+    pub(super) fn at(listen: &Listen, access: &Access) -> Self {
+        Self::new(target(listen), access)
+    }
+
+    /// For those who need one.
+    pub(super) fn not_running(&self) -> Exit {
+        unreachable(&LocalError::NotRunning(self.target().clone()))
     }
 
     pub(super) fn target(&self) -> &Target {
@@ -94,16 +108,22 @@ impl Broker {
     /// `path` with its query; `wait` is what the request itself may take.
     pub(super) async fn get(&self, path: &str, wait: Duration) -> Result<Answer, Exit> {
         let answer = self.local.get(path, wait.saturating_add(PATIENCE)).await;
-        answer.map_err(|error| {
-            let advice = match &error {
-                LocalError::NotRunning(_) => {
-                    "\n  start one:       token-broker serve --config PATH\
-                     \n  or say where:    --url http://HOST:PORT or --url unix:/PATH"
-                }
-                _ => "",
-            };
-            Exit::Failed(format!("error: {error}{advice}"))
-        })
+        answer.map_err(|error| unreachable(&error))
+    }
+
+    /// Posts text; `None`: no broker runs.
+    pub(super) async fn post(
+        &self,
+        path: &str,
+        text: &Secret,
+        wait: Duration,
+    ) -> Result<Option<Answer>, Exit> {
+        let patience = wait.saturating_add(PATIENCE);
+        match self.local.post(path, text, patience).await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(LocalError::NotRunning(_)) => Ok(None),
+            Err(error) => Err(unreachable(&error)),
+        }
     }
 
     /// An answer that must be 200 and JSON; anything else is explained.
@@ -119,6 +139,17 @@ impl Broker {
             ))
         })
     }
+}
+
+fn unreachable(error: &LocalError) -> Exit {
+    let advice = match error {
+        LocalError::NotRunning(_) => {
+            "\n  start one:       token-broker serve --config PATH\
+             \n  or say where:    --url http://HOST:PORT or --url unix:/PATH"
+        }
+        _ => "",
+    };
+    Exit::Failed(format!("error: {error}{advice}"))
 }
 
 fn first_listener(spec: &Spec) -> Target {

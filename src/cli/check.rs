@@ -134,7 +134,12 @@ fn good_document(loaded: &Loaded) -> Value {
         .integrations
         .iter()
         .map(|one| {
-            json!({ "name": one.id.as_str(), "provider": &*one.provider, "grant": one.grant.name() })
+            json!({
+                "name": one.id.as_str(),
+                "provider": &*one.provider,
+                "grant": one.grant.name(),
+                "rate_limit": one.refresh.rate_limit.map(|limit| limit.to_string()),
+            })
         })
         .collect();
     let warnings: Vec<Value> = loaded.warnings.iter().map(Problem::to_json).collect();
@@ -155,6 +160,10 @@ fn summary(spec: &Spec) -> String {
             format!("  {}", one.id),
             one.provider.to_string(),
             one.grant.name().to_owned(),
+            match one.refresh.rate_limit {
+                Some(limit) => format!("at most {limit}"),
+                None => String::new(),
+            },
         ]);
     }
     if !rows.is_empty() {

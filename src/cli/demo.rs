@@ -15,11 +15,11 @@ use tokio_util::sync::CancellationToken;
 use super::broker::Broker;
 use super::output::{Exit, Output};
 use super::{sandbox, setup};
-use crate::app::{App, Deps};
+use crate::app::{App, Deps, RunError};
 use crate::base::SystemClock;
 use crate::config::{self, Env, Options};
 use crate::sandbox::DEFAULT_ADDRESS;
-use crate::spec::{Listen, Spec};
+use crate::spec::{Access, Listen, Spec};
 use story::Story;
 
 const CONFIG: &str = include_str!("../../config/demo.toml");
@@ -60,14 +60,15 @@ async fn demo(args: &Args, output: &mut Output) -> Result<(), Exit> {
     let _vendors_stop_last = vendors_stop.clone().drop_guard();
     let mut tasks = JoinSet::new();
     tasks.spawn(sandbox.run(vendors_stop));
-    let broker_at = Broker::at(&listen);
+    let broker_at = Broker::at(&listen, &Access::default());
     let mut running = JoinSet::new();
     running.spawn(broker);
     let told = tokio::select! {
         told = tell(&broker_at, vendors, output) => told,
         stopped = setup::told_to_stop() => stopped,
         Some(ended) = running.join_next() => Err(Exit::Failed(match ended {
-            Ok(()) => "error: the broker stopped by itself".to_owned(),
+            Ok(Ok(())) => "error: the broker stopped by itself".to_owned(),
+            Ok(Err(error)) => format!("error: {error}"),
             Err(_panicked) => "error: the broker failed".to_owned(),
         })),
     };
@@ -82,7 +83,7 @@ fn build(
     spec: Spec,
     wanted: SocketAddr,
     stop: CancellationToken,
-) -> Result<(Listen, BoxFuture<'static, ()>), Exit> {
+) -> Result<(Listen, BoxFuture<'static, Result<(), RunError>>), Exit> {
     let deps = Deps {
         clock: Arc::new(SystemClock),
         env: nothing(),

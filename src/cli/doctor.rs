@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 
+use super::broker::BrokerArgs;
 use super::output::{Exit, Output};
 use super::{Format, setup};
 use crate::base::{Clock, IntegrationId, SystemClock};
@@ -19,7 +20,7 @@ use crate::exchange::Sources;
 use crate::net::Clients;
 use crate::secrets::Vault;
 use crate::spec::Integration;
-use examine::{Examination, examine};
+use examine::{Examination, consult, examine};
 
 /// Vendors that are asked at once. Many, as those that do not answer take their whole time.
 const SIDE_BY_SIDE: usize = 64;
@@ -28,7 +29,9 @@ const SIDE_BY_SIDE: usize = 64;
 ///
 /// For each integration, or the one that is named: what was sent (without secrets), what came back,
 /// what it means, and what to do. If a vendor refuses the client, the other place or encoding for
-/// its credentials is tried once. No broker needs to run; tokens are thrown away and never shown.
+/// its credentials is tried once. Tokens are thrown away and never shown. No broker needs to run, but
+/// for integrations with a refresh token: those only the running broker may use, which is asked how
+/// they are.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -70,7 +73,11 @@ pub(super) fn run(args: &Args, env: &Env, output: &mut Output) -> Result<(), Exi
             )));
         }
     }
-    let found = setup::block_on(examine_all(chosen, env, output))?;
+    let broker = BrokerArgs {
+        url: None,
+        config: args.config.clone(),
+    };
+    let found = setup::block_on(examine_all(chosen, &broker, env, output))?;
     match args.format {
         Format::Json => output.line(&format!("{:#}", document::all(&found)))?,
         Format::Text => {
@@ -105,6 +112,7 @@ pub(super) fn run(args: &Args, env: &Env, output: &mut Output) -> Result<(), Exi
 /// In the order of the configuration, whoever answers first.
 async fn examine_all(
     integrations: Vec<Arc<Integration>>,
+    broker: &BrokerArgs,
     env: &Env,
     output: &mut Output,
 ) -> Vec<Examination> {
@@ -116,10 +124,20 @@ async fn examine_all(
     );
     let sources = Sources::new(Clients::new(), vault, Arc::clone(&clock));
     let count = integrations.len();
+    let mut alone = integrations.iter();
+    let alone = alone.any(|one| one.grant.is_the_brokers_alone());
+    let broker = alone.then(|| broker.connect(env));
     let mut under_way = futures_util::stream::iter(integrations.into_iter().enumerate())
         .map(|(index, integration)| {
-            let (sources, clock) = (&sources, &*clock);
-            async move { (index, examine(integration, sources, clock).await) }
+            let (sources, clock, broker) = (&sources, &*clock, &broker);
+            async move {
+                let alone = integration.grant.is_the_brokers_alone();
+                let examination = match broker {
+                    Some(broker) if alone => consult(integration, broker, clock).await,
+                    _ => examine(integration, sources, clock).await,
+                };
+                (index, examination)
+            }
         })
         .buffer_unordered(SIDE_BY_SIDE);
     let mut found = Vec::with_capacity(count);

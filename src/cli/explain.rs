@@ -50,7 +50,8 @@ pub(super) fn problem(document: &Value) -> String {
     }
     let code = document.get("error").and_then(Value::as_str);
     let seconds = document.get("retry_after").and_then(Value::as_u64);
-    if let Some(next) = what_to_do(code.unwrap_or_default(), seconds) {
+    let name = member("integration");
+    if let Some(next) = what_to_do(code.unwrap_or_default(), seconds, name.as_deref()) {
         lines.push(format!("  what to do:   {next}"));
     }
     let asks_the_vendor = [
@@ -91,11 +92,16 @@ pub(super) fn failure_document(name: &str, failure: &Failure) -> Value {
     })
 }
 
-fn what_to_do(code: &str, retry_after: Option<u64>) -> Option<String> {
+fn what_to_do(code: &str, retry_after: Option<u64>, name: Option<&str>) -> Option<String> {
     let fixed = match code {
         "credentials_rejected" => "correct the client id or secret; a new secret is tried at once",
         "request_rejected" => "correct the integration's configuration; waiting does not help",
-        "login_required" => "somebody has to log in at the vendor again",
+        "login_required" => {
+            let name = name.unwrap_or("NAME");
+            return Some(format!(
+                "token-broker login {name} (or put a new refresh token where the configuration names one)"
+            ));
+        }
         "token_expired" => "put a new token where the configuration points",
         "secret_unavailable" => "make the secret readable; the broker looks for it by itself",
         "unknown_integration" => "token-broker status lists the integrations",

@@ -11,6 +11,7 @@ mod demo;
 mod doctor;
 mod explain;
 mod healthcheck;
+mod login;
 mod output;
 mod providers;
 #[cfg(feature = "sandbox")]
@@ -18,6 +19,7 @@ mod sandbox;
 mod serve;
 mod setup;
 mod status;
+mod store;
 mod table;
 mod token;
 
@@ -49,6 +51,7 @@ Examples:
   token-broker doctor --config broker.toml   do the vendors accept it? if not, why?
   token-broker serve --config broker.toml    run
   token-broker token NAME --format raw       a token from the running broker
+  token-broker login NAME                    give consent, where a vendor wants a person's
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.";
 #[cfg(not(feature = "sandbox"))]
@@ -59,6 +62,7 @@ Examples:
   token-broker doctor --config broker.toml   do the vendors accept it? if not, why?
   token-broker serve --config broker.toml    run
   token-broker token NAME --format raw       a token from the running broker
+  token-broker login NAME                    give consent, where a vendor wants a person's
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.";
 
@@ -68,8 +72,10 @@ enum Command {
     Check(check::Args),
     Doctor(doctor::Args),
     Token(token::Args),
+    Login(login::Args),
     Status(status::Args),
     Healthcheck(healthcheck::Args),
+    Store(store::Args),
     Providers(providers::Args),
     #[cfg(feature = "sandbox")]
     Sandbox(sandbox::Args),
@@ -111,8 +117,10 @@ fn dispatch(command: Command, env: &Env, output: &mut Output) -> Result<(), Exit
         Command::Check(args) => check::run(&args, env, output),
         Command::Doctor(args) => doctor::run(&args, env, output),
         Command::Token(args) => token::run(&args, env, output),
+        Command::Login(args) => login::run(&args, env, output),
         Command::Status(args) => status::run(&args, env, output),
         Command::Healthcheck(args) => healthcheck::run(&args, env, output),
+        Command::Store(args) => store::run(&args, env, output),
         Command::Providers(args) => providers::run(&args, env, output),
         #[cfg(feature = "sandbox")]
         Command::Sandbox(args) => sandbox::run(&args, output),

@@ -16,6 +16,18 @@ pub(super) enum Exit {
     PipeClosed,
 }
 
+impl Exit {
+    /// The first line of what is to be said, without the word that begins it.
+    pub(super) fn gist(&self) -> &str {
+        let text = match self {
+            Self::Failed(text) | Self::Usage(text) => text,
+            Self::PipeClosed => "",
+        };
+        let first = text.lines().next().unwrap_or_default();
+        first.strip_prefix("error: ").unwrap_or(first)
+    }
+}
+
 pub(super) struct Output {
     out: Box<dyn Write + Send>,
     err: Box<dyn Write + Send>,

@@ -91,8 +91,12 @@ fn list(format: Format, folder: Option<&Path>, output: &mut Output) -> Result<()
 
 fn text(provider: &Provider, starter: &str) -> String {
     let mut lines = vec![format!("{} ({})", provider.name, provider.id)];
+    let (grants, renewal) = (provider.grants(), provider.renewal());
+    let others = grants.get(1..).unwrap_or_default().join(", ");
     let facts = [
         ("grant", provider.grant()),
+        ("or", Some(others.as_str()).filter(|text| !text.is_empty())),
+        ("renewal", renewal.as_deref()),
         ("docs", provider.docs.as_deref()),
         ("checked", provider.checked.as_deref()),
         ("status", Some(provider.status.as_str())),
@@ -101,6 +105,11 @@ fn text(provider: &Provider, starter: &str) -> String {
         if let Some(value) = value {
             lines.push(format!("  {name:<8} {value}"));
         }
+    }
+    if provider.takes_logins() {
+        let text = "\na person consents once, with 'token-broker login NAME'; from then on the broker \
+                    renews by itself";
+        lines.push(text.to_owned());
     }
     if !provider.params.is_empty() {
         lines.push("\nit needs:".to_owned());
@@ -171,6 +180,8 @@ fn document(provider: &Provider) -> Value {
         "name": provider.id,
         "title": provider.name,
         "grant": provider.grant(),
+        "grants": provider.grants(),
+        "renewal": provider.renewal(),
         "docs": provider.docs,
         "checked": provider.checked,
         "status": provider.status,

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::output::{Exit, Output};
 use super::setup;
-use crate::sandbox::{DEFAULT_ADDRESS, Sandbox, VENDORS};
+use crate::sandbox::{CONSENT_VENDORS, DEFAULT_ADDRESS, Sandbox, VENDORS};
 
 /// Run emulated vendors on localhost, to try a broker or your app without real credentials.
 ///
@@ -33,7 +33,7 @@ async fn serve(listen: SocketAddr, output: &mut Output) -> Result<(), Exit> {
     let sandbox = bind(listen, "--listen").await?;
     let address = sandbox.address();
     output.line(&format!("emulated vendors on http://{address}"))?;
-    for vendor in VENDORS {
+    for vendor in VENDORS.iter().chain(CONSENT_VENDORS) {
         output.line(&format!(
             "  http://{address}/{}{}",
             vendor.name, vendor.token_path

@@ -4,14 +4,17 @@ use std::path::PathBuf;
 
 use super::output::{Exit, Output};
 use super::setup;
-use crate::config::{Env, Options, Problem};
+use crate::base::{Clock as _, SystemClock};
+use crate::config::{self, Env, Options, Watch};
 use crate::spec::LogFormat;
 
 /// Run the broker: keep tokens fresh and serve them on localhost.
 ///
 /// Runs until SIGTERM or Ctrl-C. Listens on `127.0.0.1:8656` and `[::1]:8656` unless the configuration
 /// says otherwise. A vendor that is down does not stop it; a configuration that is wrong does, with
-/// exit code 2 and every problem at once.
+/// exit code 2 and every problem at once. A configuration that changes is followed (SIGHUP: at once);
+/// one that has become wrong is told in the log, and the one before stays. Ends with exit code 0 if
+/// nothing was lost.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -26,25 +29,15 @@ pub(super) struct Args {
     config: Option<PathBuf>,
 }
 
-/// With thousands of integrations the log would begin with thousands of warnings.
-const WARNINGS_MAX: usize = 20;
-
 pub(super) fn run(args: &Args, env: &Env, _output: &mut Output) -> Result<(), Exit> {
-    let loaded = setup::load(args.config.as_deref(), env, Options::default())?;
+    let path = config::config_path(args.config.as_deref(), env);
+    let mut watch = Watch::new(path, env.clone(), Options::default());
+    let loaded = watch
+        .load(SystemClock.now().wall)
+        .map_err(|problems| Exit::Usage(setup::say(&problems)))?;
     let log = &loaded.spec.log;
     crate::telemetry::init_logging(&log.level, log.format == LogFormat::Json);
-    warn(loaded.warnings);
-    crate::app::serve(loaded.spec, env.clone())
+    crate::app::tell_warnings(loaded.warnings);
+    crate::app::serve(loaded.spec, env.clone(), watch)
         .map_err(|error| Exit::Failed(format!("error: {error}")))
-}
-
-/// By value: the memory of thousands is free before the broker runs.
-fn warn(warnings: Vec<Problem>) {
-    let more = warnings.len().saturating_sub(WARNINGS_MAX);
-    for warning in warnings.into_iter().take(WARNINGS_MAX) {
-        tracing::warn!(file = warning.file, "{}: {}", warning.key, warning.message);
-    }
-    if more > 0 {
-        tracing::warn!("{more} more warnings: token-broker check shows them all");
-    }
 }

@@ -34,7 +34,6 @@ pub(super) fn block_on<F: Future>(future: F) -> Result<F::Output, Exit> {
 }
 
 /// Returns at Ctrl-C or SIGTERM.
-#[cfg(feature = "sandbox")]
 pub(super) async fn told_to_stop() -> Result<(), Exit> {
     use tokio::signal::unix::{SignalKind, signal};
     let cannot = |error| Exit::Failed(format!("cannot wait for signals: {error}"));

@@ -28,7 +28,7 @@ impl Page {
 }
 
 /// Runs a command line: exit code, standard output, standard error.
-fn typed(line: &str, env: &[(&str, &str)]) -> (u8, String, String) {
+pub(super) fn typed(line: &str, env: &[(&str, &str)]) -> (u8, String, String) {
     let (out, err) = (Page::default(), Page::default());
     let mut output = Output::new(out.clone(), err.clone());
     let cli = Cli::try_parse_from(line.split(' ')).unwrap();
@@ -48,7 +48,7 @@ fn typed(line: &str, env: &[(&str, &str)]) -> (u8, String, String) {
     (code, out.text(), err.text())
 }
 
-fn config_file(text: &str) -> (tempfile::TempDir, String) {
+pub(super) fn config_file(text: &str) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("broker.toml");
     std::fs::write(&path, text).unwrap();
@@ -70,7 +70,10 @@ fn every_command_says_what_it_does_and_shows_examples() {
             .to_string()
             .contains("Exit codes: 0 done")
     );
-    for command in root.get_subcommands_mut() {
+    let nested = root.find_subcommand_mut("store").unwrap();
+    let mut commands: Vec<_> = nested.get_subcommands().cloned().collect();
+    commands.extend(root.get_subcommands().cloned());
+    for mut command in commands {
         if command.get_name() == "help" {
             continue;
         }
@@ -99,6 +102,11 @@ fn wrong_usage_is_refused() {
         "token-broker token a --direct --wait 5s",
         "token-broker healthcheck --probe other",
         "token-broker status a b",
+        "token-broker store",
+        "token-broker store forget",
+        "token-broker store adopt UPPER",
+        "token-broker store rekey",
+        "token-broker store rekey --plain --new-key-env A",
     ] {
         let refused = Cli::try_parse_from(line.split(' ')).unwrap_err();
         assert_eq!(refused.exit_code(), 2, "{line}");

@@ -24,7 +24,7 @@ const DEFAULT_WAIT: Duration = Duration::from_secs(10);
 /// Print a token of an integration.
 ///
 /// Asks the running broker; with --direct no broker is needed: one exchange with the vendor is made
-/// here. The token goes to standard output, everything else to standard error.
+/// here, which is refused where it could use up a refresh token. The token goes to standard output, everything else to standard error.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -108,25 +108,26 @@ fn path(args: &Args) -> String {
 fn direct(args: &Args, env: &Env, output: &mut Output) -> Result<(), Exit> {
     let integration = find(args, args.broker.config.as_deref(), env)?;
     let name = integration.id.as_str();
+    if integration.grant.is_the_brokers_alone() {
+        return Err(Exit::Usage(format!(
+            "error: {name}: --direct would use up the refresh token that the running broker keeps\n  \
+             what to do:   ask the running broker: token-broker token {name}"
+        )));
+    }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let outcome = setup::block_on(exchange(&integration, &clock))??;
-    let failure = match outcome {
-        Outcome::Issued(issued) => {
-            let format = args.format.unwrap_or_default();
-            let shown = shown(format, *issued, &integration, clock.now(), output)?;
-            return output.line(shown.expose());
+    let failure = outcome.failure().cloned();
+    if let Outcome::Issued(issued) = outcome {
+        let format = args.format.unwrap_or_default();
+        let shown = shown(format, *issued, &integration, clock.now(), output)?;
+        return output.line(shown.expose());
+    }
+    Err(Exit::Failed(match failure {
+        Some(failure) if args.format == Some(TokenFormat::Json) => {
+            explain::failure_document(name, &failure).to_string()
         }
-        Outcome::Transient { failure, .. }
-        | Outcome::BadCredential(failure)
-        | Outcome::BadRequest(failure)
-        | Outcome::DeadGrant(failure)
-        | Outcome::Expired(failure)
-        | Outcome::SecretUnavailable(failure) => failure,
-    };
-    Err(Exit::Failed(if args.format == Some(TokenFormat::Json) {
-        explain::failure_document(name, &failure).to_string()
-    } else {
-        explain::failure(name, &failure)
+        Some(failure) => explain::failure(name, &failure),
+        None => format!("error: {name}: the consent is still being waited for"),
     }))
 }
 

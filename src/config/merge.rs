@@ -132,6 +132,7 @@ pub(super) fn resolve(mut root: Root, env: &Env, report: &mut Report) -> Resolve
 fn provider_folder<'a>(sections: &'a Table, report: &mut Report) -> Option<&'a Path> {
     let section = sections.table("providers")?;
     let folder = Path::new(section.text("path")?);
+    report.providers_path = Some(folder.to_owned());
     if folder.is_dir() {
         return Some(folder);
     }
@@ -203,6 +204,8 @@ fn define(
         .and_then(|_| inherited(own, node, all, &path, report))
     {
         table = base.clone();
+        // Two integrations cannot write one file.
+        table.take("files");
     }
     let deep = |key: &str| merges(key);
     table.overlay(own, &deep);

@@ -19,6 +19,7 @@ mod shape;
 mod source;
 mod starter;
 mod tree;
+mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ pub use problem::{Problem, Problems};
 pub use provider::{Param, Provider, catalogue, provider, providers};
 pub use source::{Env, config_path};
 pub use starter::starter_config;
+pub use watch::Watch;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -90,8 +92,7 @@ fn build(
     let root = merge::documents(documents, &mut report);
     let resolved = merge::resolve(root, env, &mut report);
     let spec = lower::spec(&resolved, env, options, &mut report);
-    let providers = resolved.sections.table("providers");
-    let providers_path = providers.and_then(|section| section.text("path").map(PathBuf::from));
+    let providers_path = report.providers_path.clone();
     let (spec, warnings) = report.finish(Some(spec))?;
     Ok(Loaded {
         spec,

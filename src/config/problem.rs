@@ -4,6 +4,7 @@
 //! of keys and words of ours, so that printing one cannot leak a secret.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
@@ -48,6 +49,8 @@ impl fmt::Display for Problem {
 pub struct Problems {
     list: Vec<Problem>,
     warnings: Vec<Problem>,
+    /// Where the operator's provider files are to be, if that could be read.
+    providers_path: Option<PathBuf>,
 }
 
 impl Problems {
@@ -55,7 +58,15 @@ impl Problems {
     pub fn found(first: Problem, more: Vec<Problem>, warnings: Vec<Problem>) -> Self {
         let mut list = vec![first];
         list.extend(more);
-        Self { list, warnings }
+        Self {
+            list,
+            warnings,
+            providers_path: None,
+        }
+    }
+
+    pub(super) fn providers_path(&self) -> Option<&PathBuf> {
+        self.providers_path.as_ref()
     }
 
     pub fn list(&self) -> &[Problem] {
@@ -77,6 +88,7 @@ impl From<Problem> for Problems {
         Self {
             list: vec![problem],
             warnings: Vec::new(),
+            providers_path: None,
         }
     }
 }
@@ -99,6 +111,8 @@ impl fmt::Display for Problems {
 pub(super) struct Report {
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
+    /// `[providers] path`, as far as it is known.
+    pub(super) providers_path: Option<PathBuf>,
 }
 
 impl Report {
@@ -131,6 +145,7 @@ impl Report {
         let Self {
             mut problems,
             warnings,
+            providers_path,
         } = self;
         if problems.is_empty() {
             problems.push(Problem::new("configuration", "", "cannot be used"));
@@ -138,6 +153,7 @@ impl Report {
         Problems {
             list: problems,
             warnings,
+            providers_path,
         }
     }
 }

@@ -36,7 +36,7 @@ pub(super) enum Kind {
     Table(&'static [Key]),
     /// In a provider file only: request parameters (strings) and definitions (tables).
     Params,
-    /// In a provider file only: a list of tables.
+    /// A list of tables.
     Rules(&'static [Key]),
     /// Part of the design, refused by name until it is built.
     Later,
@@ -93,9 +93,9 @@ const SECRETS: &[Key] = &[key("files", List), key("commands", Bool)];
 
 const STORE: &[Key] = &[
     key("kind", Text),
-    key("path", Later),
-    key("encryption_key", Later),
-    key("allow_losing_refresh_tokens", Later),
+    key("path", Text),
+    key("encryption_key", Secret),
+    key("allow_losing_refresh_tokens", Bool),
 ];
 
 const PROVIDERS: &[Key] = &[key("path", Text)];
@@ -116,7 +116,7 @@ const REFRESH: &[Key] = &[
         "reissue",
         Choice(&["independent", "same", "extends", "replaces"]),
     ),
-    key("rate_limit", Later),
+    key("rate_limit", Text),
 ];
 
 const RESPONSE: &[Key] = &[
@@ -167,6 +167,12 @@ const ASSERTION: &[Key] = &[
 /// Without the keys of `ASSERTION` that hold secrets, which are the operator's alone.
 const ASSERTION_OF_PROVIDERS: &[Key] = ASSERTION.split_at(2).1;
 
+const FILE: &[Key] = &[
+    key("path", Text),
+    key("format", Choice(&["json", "raw", "header"])),
+    key("mode", Text),
+];
+
 pub(super) const INTEGRATION: &[Key] = &[
     key("inherit", Text),
     key("provider", Text),
@@ -197,15 +203,18 @@ pub(super) const INTEGRATION: &[Key] = &[
     key("client_assertion_file", Later),
     key("client_certificate", Later),
     key("client_key", Later),
-    key("files", Later),
-    key("refresh_token", Later),
-    key("refresh_endpoint", Later),
-    key("refresh_token_rotation", Later),
-    key("refresh_token_lifetime", Later),
-    key("refresh_token_idle_lifetime", Later),
-    key("authorization_endpoint", Later),
-    key("device_authorization_endpoint", Later),
-    key("redirect_uri", Later),
+    key("files", Kind::Rules(FILE)),
+    key("refresh_token", Secret),
+    key("refresh_endpoint", Text),
+    key(
+        "refresh_token_rotation",
+        Choice(&["maybe", "always", "never"]),
+    ),
+    key("refresh_token_lifetime", Duration),
+    key("refresh_token_idle_lifetime", Duration),
+    key("authorization_endpoint", Text),
+    key("device_authorization_endpoint", Text),
+    key("redirect_uri", Text),
     key("subject_token", Later),
     key("subject_token_type", Later),
     key("requested_token_type", Later),
@@ -267,6 +276,7 @@ const NOT_IN_PROVIDERS: &[&str] = &[
     "client_secret",
     "client_secret_expires_at",
     "token",
+    "refresh_token",
     "expires_at",
     "params",
     "net",

@@ -14,7 +14,7 @@ use super::tree::{Origin, Table};
 
 /// Where the configuration is unless somebody says otherwise.
 const DEFAULT_PATH: &str = "/etc/token-broker/config.toml";
-const MAX_FILE: u64 = 16 * 1024 * 1024;
+pub(super) const MAX_FILE: u64 = 16 * 1024 * 1024;
 
 /// The environment as a value. Nothing else in the crate reads the process's own.
 #[derive(Clone, Default, PartialEq, Eq)]

@@ -45,7 +45,35 @@ pub fn starter_config(provider: &Provider) -> String {
         line("# The private key, as PEM.");
         line(&format!("key = {{ file = \"/run/secrets/{id}-key.pem\" }}"));
     }
+    if provider.takes_logins() {
+        consent(provider, &mut line);
+    }
     text
+}
+
+/// What a grant needs that begins with a person's consent.
+fn consent(provider: &Provider, line: &mut impl FnMut(&str)) {
+    let id = &provider.id;
+    if provider.table.text("scope").is_none() {
+        line("");
+        line("# What a person is asked to allow, in the vendor's words.");
+        line("scope = \"\"");
+    }
+    line("");
+    line(
+        "# Register http://127.0.0.1:8656/login/callback at the vendor; or its own page, if it takes",
+    );
+    line("# only https: the address the browser ends at is then pasted.");
+    line("# redirect_uri = \"https://www.example.com/\"");
+    line(&format!(
+        "# Once the broker runs, a person consents: token-broker login {id}"
+    ));
+    line("");
+    line("# Consent outlives the process in here. Leave this out if there is a [store] already.");
+    line("[store]");
+    line("kind = \"embedded\"");
+    line("path = \"/var/lib/token-broker/state.redb\"");
+    line("# encryption_key = { file = \"/run/secrets/store-key\" }");
 }
 
 fn param_lines(param: &Param) -> String {

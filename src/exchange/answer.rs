@@ -18,6 +18,8 @@ pub(super) struct Answer {
     pub(super) retry_after: Option<Duration>,
     /// The vendor's clock if it can be believed, else ours when the request was sent.
     pub(super) answered_at: Timestamp,
+    /// The vendor's clock as it says, believable or not: for telling a person.
+    pub(super) stated_at: Option<Timestamp>,
 }
 
 impl Answer {
@@ -48,6 +50,7 @@ impl Answer {
             text: Secret::new(String::from_utf8_lossy(body)),
             retry_after,
             answered_at: net::answer_date(&response.headers, sent_at.wall).unwrap_or(sent_at.wall),
+            stated_at: net::stated_date(&response.headers),
             json,
         }
     }

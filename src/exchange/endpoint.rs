@@ -1,6 +1,11 @@
 //! A token endpoint as a source: how an exchange runs.
 //!
+//! `elsewhere` is what grants with refresh tokens need besides, `device` begins a device flow.
+//!
 //! Invariant: a permit of the endpoint's gate is held for nothing but a request under way.
+
+mod device;
+mod elsewhere;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,14 +18,20 @@ use super::answer::Answer;
 use super::assertion;
 use super::candidates::{Candidates, Pair, pairs};
 use super::fixed::failure;
+use super::presented::Presented;
 use super::request::{self, Filled};
 use super::skew::Skew;
 use super::verdict::{self, Context};
-use super::{MaySend, Outcome, TokenSource, Trace, trace};
-use crate::base::{Clock, ErrorCode, Failure, Mono, Now, Secret};
+use super::{Ask, DeviceAuthorization, MaySend, Outcome, Present, TokenSource, Trace, trace};
+use crate::base::{Clock, CrashPoint, ErrorCode, Failure, Mono, Now, Secret, crash_point};
 use crate::net;
 use crate::secrets;
-use crate::spec::{Bearer, Grant, Integration, RequestValue, SecretSource, TokenRequest};
+use crate::spec::{
+    Bearer, FirstRefreshToken, Grant, Integration, RequestValue, SecretSource, TokenRequest,
+};
+
+use elsewhere::Aim;
+pub(super) use elsewhere::{Elsewhere, Place};
 
 const SILENT: &str = "a secret's source does not answer";
 
@@ -28,6 +39,8 @@ const SILENT: &str = "a secret's source does not answer";
 pub(super) struct Shared<'a> {
     pub(super) client: net::Client,
     pub(super) gate: Arc<Semaphore>,
+    /// For grants with refresh tokens.
+    pub(super) elsewhere: Option<Elsewhere>,
     pub(super) vault: &'a secrets::Vault,
     pub(super) clock: Arc<dyn Clock>,
 }
@@ -69,6 +82,7 @@ pub(super) struct Endpoint {
     signing: Option<Signing>,
     params: Vec<Input>,
     headers: Vec<Input>,
+    elsewhere: Option<Box<Elsewhere>>,
     changes: Arc<secrets::Changes>,
     memory: Mutex<Memory>,
 }
@@ -80,22 +94,16 @@ impl fmt::Debug for Endpoint {
 }
 
 impl TokenSource for Endpoint {
-    fn exchange(&self) -> BoxFuture<'_, Outcome> {
-        Box::pin(async {
-            let outcome = self.ask(&|| true, None).await;
-            outcome.unwrap_or_else(|| self.unavailable("nothing was sent"))
-        })
+    fn ask<'a>(&'a self, ask: Ask<'a>) -> BoxFuture<'a, Option<Outcome>> {
+        Box::pin(self.exchange(ask))
     }
 
-    fn exchange_if<'a>(&'a self, may_send: &'a MaySend<'a>) -> BoxFuture<'a, Option<Outcome>> {
-        Box::pin(self.ask(may_send, None))
+    fn device_authorization(&self) -> BoxFuture<'_, Result<DeviceAuthorization, Outcome>> {
+        Box::pin(self.begin_device_flow())
     }
 
-    fn examine<'a>(&'a self, trace: &'a mut Trace) -> BoxFuture<'a, Outcome> {
-        Box::pin(async {
-            let outcome = self.ask(&|| true, Some(trace)).await;
-            outcome.unwrap_or_else(|| self.unavailable("nothing was sent"))
-        })
+    fn configured_refresh_token(&self) -> BoxFuture<'_, Result<Option<Secret>, Outcome>> {
+        Box::pin(self.first_refresh_token())
     }
 
     fn secret_changes(&self) -> &secrets::Changes {
@@ -140,10 +148,15 @@ impl Endpoint {
         };
         let endpoint = &request.endpoint;
         Self {
-            host: endpoint.url().port().map_or_else(
-                || endpoint.host().to_owned(),
-                |port| format!("{}:{port}", endpoint.host()),
-            ),
+            host: elsewhere::host(endpoint),
+            elsewhere: shared.elsewhere.map(|mut elsewhere| {
+                let refreshing = integration.grant.refreshing();
+                if let Some(FirstRefreshToken::Configured(source)) = refreshing.map(|it| &it.first)
+                {
+                    elsewhere.first = Some(open(source));
+                }
+                Box::new(elsewhere)
+            }),
             secrets: Candidates::new(&request.client_secret, open),
             signing: match &integration.grant {
                 Grant::JwtBearer(_, bearer) => Some(Signing {
@@ -151,7 +164,10 @@ impl Endpoint {
                     passphrase: bearer.assertion.passphrase.as_ref().map(open),
                     bearer: Arc::clone(bearer),
                 }),
-                Grant::ClientCredentials(_) | Grant::SignedJwt(_) | Grant::Static(_) => None,
+                Grant::ClientCredentials(_)
+                | Grant::RefreshToken(..)
+                | Grant::SignedJwt(_)
+                | Grant::Static(_) => None,
             },
             params: values(&request.params),
             headers: values(&request.headers),
@@ -167,7 +183,12 @@ impl Endpoint {
 
     /// Asks with the secret and the key that worked last; if the vendor refuses them, with the
     /// others, once each.
-    async fn ask(&self, may_send: &MaySend<'_>, mut trace: Option<&mut Trace>) -> Option<Outcome> {
+    async fn exchange(&self, ask: Ask<'_>) -> Option<Outcome> {
+        let Ask {
+            present,
+            may_send,
+            mut trace,
+        } = ask;
         let mut budget = Budget {
             left: self.integration.refresh.timeout,
             clock: &*self.clock,
@@ -179,6 +200,7 @@ impl Endpoint {
             Ok(filled) => filled,
             Err(outcome) => return Some(outcome),
         };
+        filled.present = present;
         let mut refusal: Option<Failure> = None;
         let mut unreadable: Option<String> = None;
         let mut unusable: Option<String> = None;
@@ -223,7 +245,9 @@ impl Endpoint {
                     self.refused(pair);
                     refusal.get_or_insert(failure);
                 }
-                other @ Some(Outcome::Transient { .. }) => return other,
+                other @ Some(Outcome::Transient { .. } | Outcome::Ambiguous { .. }) => {
+                    return other;
+                }
                 other => {
                     self.memory().refused.clear();
                     return other;
@@ -330,6 +354,7 @@ impl Endpoint {
 
     async fn read_inputs(&self) -> Result<Filled, Outcome> {
         Ok(Filled {
+            present: Present::Nothing,
             client_secret: None,
             assertion: None,
             key: None,
@@ -378,7 +403,7 @@ impl Endpoint {
     ) -> Option<Outcome> {
         // It is never closed; without a permit the request goes all the same. Thousands may wait
         // here after a start, so what a request takes is made, and boxed, behind the gate.
-        let permit = self.gate.acquire().await.ok();
+        let permit = self.aim(&filled.present).gate.acquire().await.ok();
         if !may_send() {
             return None;
         }
@@ -394,32 +419,35 @@ impl Endpoint {
         trace: Option<&mut Trace>,
     ) -> Outcome {
         let id = &self.integration.id;
+        let aim = self.aim(&filled.present);
         let secret_in_use = if self.integration.grant.counts_keys() {
             pair.1
         } else {
             pair.0
         };
         let bearer = self.signing.as_ref().map(|signing| &*signing.bearer);
-        let request = match request::build(&self.request, bearer, filled) {
+        let request = match request::build(&self.request, aim.endpoint, bearer, filled) {
             Ok(request) => request,
             Err(error) => return self.unavailable(&error.to_string()),
         };
         let looked = trace.map(|trace| {
             let held = self.held(filled, &self.memory());
-            let proxy = self.client.proxy_for(&request.url);
+            let proxy = aim.client.proxy_for(&request.url);
             let look = trace::Look::at(&self.request, filled, &request, held, proxy);
             (trace, look)
         });
         let sent_at = self.clock.now();
         tracing::debug!(
-            integration.id = %id, endpoint = %self.request.endpoint, secret.index = secret_in_use,
+            integration.id = %id, endpoint = %aim.endpoint, secret.index = secret_in_use,
             "asking for a token for {id}"
         );
-        let sent = budget.spend(self.client.send(request)).await;
+        crash_point(CrashPoint::BeforeRequest);
+        let sent = budget.spend(aim.client.send(request)).await;
+        crash_point(CrashPoint::AfterAnswer);
         drop(permit);
         let now = self.clock.now();
         let answer = sent.unwrap_or_else(|| Err(net::Error::timeout()));
-        let outcome = self.judge(&answer, filled, sent_at, now, secret_in_use);
+        let outcome = self.judge(&answer, filled, aim.host, sent_at, now, secret_in_use);
         if let Outcome::Issued(_) = &outcome {
             self.memory().worked = (pair.0.unwrap_or_default(), pair.1.unwrap_or_default());
         }
@@ -438,10 +466,47 @@ impl Endpoint {
         outcome
     }
 
+    /// Where a request goes that presents this.
+    fn aim(&self, present: &Present) -> Aim<'_> {
+        let refresh = match (present, self.elsewhere.as_deref()) {
+            (Present::RefreshToken(_), Some(elsewhere)) => elsewhere.refresh.as_ref(),
+            _ => None,
+        };
+        refresh.map_or(
+            Aim {
+                endpoint: &self.request.endpoint,
+                host: &self.host,
+                client: &self.client,
+                gate: &self.gate,
+            },
+            Place::aim,
+        )
+    }
+
+    fn rotates(&self) -> bool {
+        self.elsewhere
+            .as_ref()
+            .is_some_and(|elsewhere| elsewhere.rotates)
+    }
+
+    async fn first_refresh_token(&self) -> Result<Option<Secret>, Outcome> {
+        let first = self.elsewhere.as_ref().and_then(|one| one.first.as_ref());
+        let Some(handle) = first else {
+            return Ok(None);
+        };
+        let limit = self.integration.refresh.timeout;
+        match tokio::time::timeout(limit, handle.read_for(&self.changes)).await {
+            Ok(Ok(token)) => Ok(Some(token)),
+            Ok(Err(error)) => Err(self.unavailable(&error.to_string())),
+            Err(_) => Err(self.unavailable(SILENT)),
+        }
+    }
+
     fn judge(
         &self,
         answer: &Result<net::Response, net::Error>,
         filled: &Filled,
+        host: &str,
         sent_at: Now,
         now: Now,
         secret_in_use: Option<usize>,
@@ -453,12 +518,13 @@ impl Endpoint {
             id: &self.integration.id,
             shape: &self.integration.response,
             vendor: &self.integration.vendor,
-            host: &self.host,
+            host,
             sent_at,
             now,
             held: &held,
             secret_in_use,
-            refresh_token_sent: false,
+            presented: Presented::of(&filled.present, self.rotates()),
+            takes_logins: self.integration.grant.takes_logins(),
             html_refusals: memory.html_refusals,
             timeout: policy.timeout,
             connect_timeout: policy.connect_timeout,
@@ -504,6 +570,7 @@ impl Endpoint {
             .chain(filled.passphrase.clone())
             .chain(secret_inputs)
             .chain(memory.token.clone())
+            .chain(filled.present.secrets())
             .collect()
     }
 
@@ -532,3 +599,6 @@ pub(super) fn unusable_key(why: &str, now: Now) -> Outcome {
     );
     Outcome::BadRequest(failure)
 }
+
+#[cfg(test)]
+mod tests;

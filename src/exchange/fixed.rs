@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 
 use super::lifetime::{self, Lifetime};
 use super::response::is_token;
-use super::{Outcome, TokenSource};
+use super::{Ask, DeviceAuthorization, Outcome, TokenSource};
 use crate::base::{Clock, ErrorCode, Failure, Issued, Now, Secret, Timestamp};
 use crate::secrets;
 use crate::spec::{Hint, Integration, StaticToken};
@@ -89,6 +89,7 @@ impl Fixed {
             sent_at: now,
             lifetime,
             secret_in_use: None,
+            refresh_token: None,
         }))
     }
 
@@ -115,9 +116,19 @@ pub(super) fn failure(code: ErrorCode, description: String, now: Now) -> Failure
     }
 }
 
+/// For grants without a device flow.
+pub(super) fn no_device_flow(now: Now) -> Outcome {
+    let description = "this grant has no device flow".to_owned();
+    Outcome::BadRequest(failure(ErrorCode::RequestRejected, description, now))
+}
+
 impl TokenSource for Fixed {
-    fn exchange(&self) -> BoxFuture<'_, Outcome> {
-        Box::pin(self.look())
+    fn ask<'a>(&'a self, _ask: Ask<'a>) -> BoxFuture<'a, Option<Outcome>> {
+        Box::pin(async { Some(self.look().await) })
+    }
+
+    fn device_authorization(&self) -> BoxFuture<'_, Result<DeviceAuthorization, Outcome>> {
+        Box::pin(async { Err(no_device_flow(self.clock.now())) })
     }
 
     fn secret_changes(&self) -> &secrets::Changes {

@@ -2,6 +2,7 @@
 
 use super::Outcome;
 use super::answer::Answer;
+use super::presented::Presented;
 use super::verdict::{self, Context};
 use crate::base::{Now, Secret};
 use crate::net;
@@ -26,7 +27,12 @@ pub fn judge(
         now,
         held,
         secret_in_use: None,
-        refresh_token_sent,
+        presented: if refresh_token_sent {
+            Presented::RefreshToken { rotates: true }
+        } else {
+            Presented::Nothing
+        },
+        takes_logins: integration.grant.takes_logins(),
         html_refusals,
         timeout: integration.refresh.timeout,
         connect_timeout: integration.refresh.connect_timeout,

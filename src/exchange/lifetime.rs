@@ -82,7 +82,7 @@ pub(super) fn number(value: &Value) -> Option<f64> {
     Some(number)
 }
 
-fn relative(value: &Value, unit: Unit) -> Option<Lifetime> {
+pub(super) fn relative(value: &Value, unit: Unit) -> Option<Lifetime> {
     let number = number(value)?;
     Some(of_seconds(match unit {
         Unit::Seconds => number,

@@ -7,9 +7,9 @@ use futures_util::future::BoxFuture;
 
 use super::assertion;
 use super::candidates::Candidates;
-use super::fixed::failure;
+use super::fixed::{failure, no_device_flow};
 use super::lifetime::{self, Lifetime};
-use super::{Outcome, TokenSource, endpoint};
+use super::{Ask, DeviceAuthorization, Outcome, TokenSource, endpoint};
 use crate::base::{Clock, ErrorCode, Issued, Secret};
 use crate::secrets;
 use crate::spec::{Assertion, Integration, SecretSource};
@@ -124,6 +124,7 @@ impl Minted {
             sent_at: now,
             lifetime,
             secret_in_use: Some(index),
+            refresh_token: None,
         })))
     }
 
@@ -135,12 +136,19 @@ impl Minted {
 }
 
 impl TokenSource for Minted {
-    fn exchange(&self) -> BoxFuture<'_, Outcome> {
+    fn ask<'a>(&'a self, _ask: Ask<'a>) -> BoxFuture<'a, Option<Outcome>> {
         Box::pin(async {
             let limit = self.integration.refresh.timeout;
             let minted = tokio::time::timeout(limit, self.mint()).await;
-            minted.unwrap_or_else(|_| self.unavailable("a source or the signing takes too long"))
+            Some(
+                minted
+                    .unwrap_or_else(|_| self.unavailable("a source or the signing takes too long")),
+            )
         })
+    }
+
+    fn device_authorization(&self) -> BoxFuture<'_, Result<DeviceAuthorization, Outcome>> {
+        Box::pin(async { Err(no_device_flow(self.clock.now())) })
     }
 
     fn secret_changes(&self) -> &secrets::Changes {

@@ -1,7 +1,8 @@
 //! One vendor round trip: secrets in, a typed outcome out.
 //!
 //! `request` and `auth` say what is sent, `answer`, `lifetime`, `members` and `response` what came
-//! back, `verdict` what it means: all pure. `assertion` signs JWTs, `candidates` says which secret is
+//! back (`granted` its refresh token), `verdict` what it means, with `presented` for what may be
+//! spent by being sent, `device` how a device flow begins: all pure. `assertion` signs JWTs, `candidates` says which secret is
 //! next. `endpoint` ties them to the network, `fixed` and `minted` are the sources that ask nobody,
 //! `source` makes them all; `validate` looks at keys before anything runs. `trace` writes an exchange
 //! down for a person, and `variation` says how it could be tried otherwise. Must not know when to ask
@@ -12,15 +13,18 @@ mod answer;
 mod assertion;
 mod auth;
 mod candidates;
+mod device;
 mod endpoint;
 mod fixed;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzz;
+mod granted;
 mod lifetime;
 mod members;
 mod minted;
 mod outcome;
+mod presented;
 mod request;
 mod response;
 mod skew;
@@ -37,30 +41,133 @@ pub use validate::{KeyProblem, validate};
 pub use variation::{Variation, variation};
 
 use std::fmt;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
 use crate::secrets::Changes;
 
+use crate::base::Secret;
+
 /// Asked when a request is about to be sent.
 pub type MaySend<'a> = dyn Fn() -> bool + Send + Sync + 'a;
+
+/// What an exchange presents besides the client.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Present {
+    /// Nothing: the client speaks for itself, or the grant brings what it needs.
+    #[default]
+    Nothing,
+    /// RFC 6749 section 6.
+    RefreshToken(Secret),
+    /// RFC 6749 section 4.1.3 with RFC 7636.
+    Code {
+        code: Secret,
+        verifier: Secret,
+        redirect_uri: String,
+    },
+    /// RFC 8628 section 3.4.
+    DeviceCode(Secret),
+}
+
+impl Present {
+    /// What must not be shown.
+    fn secrets(&self) -> Vec<Secret> {
+        match self {
+            Self::Nothing => Vec::new(),
+            Self::RefreshToken(token) | Self::DeviceCode(token) => vec![token.clone()],
+            Self::Code { code, verifier, .. } => vec![code.clone(), verifier.clone()],
+        }
+    }
+}
+
+/// How one exchange is asked for.
+pub struct Ask<'a> {
+    pub present: Present,
+    /// Asked when it is this source's turn to send the first request: until then others may have
+    /// been told to wait.
+    pub may_send: &'a MaySend<'a>,
+    /// Where to write down what was sent and what came back, fit to be shown. A source that asks
+    /// nobody has nothing to write.
+    pub trace: Option<&'a mut Trace>,
+}
+
+impl fmt::Debug for Ask<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Ask({:?})", self.present)
+    }
+}
+
+impl Ask<'_> {
+    /// At once, with nothing but the client.
+    pub fn plain() -> Self {
+        Self {
+            present: Present::Nothing,
+            may_send: &|| true,
+            trace: None,
+        }
+    }
+}
+
+/// For commands that make one exchange by themselves. Not for grants whose exchange may spend a
+/// refresh token: those are their worker's alone ([`crate::spec::Grant::is_the_brokers_alone`]).
+impl dyn TokenSource {
+    /// One exchange with what the configuration has, whoever else waits.
+    pub async fn exchange(&self) -> Outcome {
+        self.exchange_with(None).await
+    }
+
+    /// The same, written down.
+    pub async fn examine(&self, trace: &mut Trace) -> Outcome {
+        self.exchange_with(Some(trace)).await
+    }
+
+    async fn exchange_with(&self, mut trace: Option<&mut Trace>) -> Outcome {
+        let configured = match self.configured_refresh_token().await {
+            Ok(configured) => configured,
+            Err(outcome) => return outcome,
+        };
+        let present = configured.map_or(Present::Nothing, Present::RefreshToken);
+        loop {
+            let ask = Ask {
+                present: present.clone(),
+                trace: trace.as_deref_mut(),
+                ..Ask::plain()
+            };
+            // `None` only where `may_send` says no.
+            if let Some(outcome) = self.ask(ask).await {
+                return outcome;
+            }
+        }
+    }
+}
+
+/// The answer of a device authorization endpoint (RFC 8628 section 3.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceAuthorization {
+    pub device_code: Secret,
+    pub user_code: String,
+    pub verification_uri: String,
+    pub verification_uri_complete: Option<String>,
+    /// From when the request was sent.
+    pub expires_in: Duration,
+    /// The least time between two polls.
+    pub interval: Duration,
+}
 
 /// Where a worker gets its token: the seam at which tests stand in for a vendor.
 pub trait TokenSource: Send + Sync + fmt::Debug {
     /// One exchange, bounded in time by the integration's `refresh.timeout`; called by one worker,
-    /// one call at a time.
-    fn exchange(&self) -> BoxFuture<'_, Outcome>;
+    /// one call at a time. `None`: `may_send` said no, and nothing was sent.
+    fn ask<'a>(&'a self, ask: Ask<'a>) -> BoxFuture<'a, Option<Outcome>>;
 
-    /// The same, but `None` if `may_send` says no when it is this source's turn to send the first
-    /// request: until then others may have been told to wait.
-    fn exchange_if<'a>(&'a self, _may_send: &'a MaySend<'a>) -> BoxFuture<'a, Option<Outcome>> {
-        Box::pin(async { Some(self.exchange().await) })
-    }
+    /// Begins a device flow; only for grants that have one.
+    fn device_authorization(&self) -> BoxFuture<'_, Result<DeviceAuthorization, Outcome>>;
 
-    /// As [`TokenSource::exchange`], and writes down what was sent and what came back, fit to be
-    /// shown. A source that asks nobody has nothing to write.
-    fn examine<'a>(&'a self, _trace: &'a mut Trace) -> BoxFuture<'a, Outcome> {
-        self.exchange()
+    /// The refresh token of the configuration, for grants that begin with one: `Ok(None)` where a
+    /// person's consent brings it.
+    fn configured_refresh_token(&self) -> BoxFuture<'_, Result<Option<Secret>, Outcome>> {
+        Box::pin(async { Ok(None) })
     }
 
     /// Says when a secret this source uses has a new value; the worker alone looks at it.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::base::{Failure, Issued};
+use crate::base::{Failure, Issued, RefreshToken};
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
@@ -17,8 +17,19 @@ pub enum Outcome {
     BadCredential(Failure),
     /// The vendor refuses the request.
     BadRequest(Failure),
-    /// The vendor refuses the refresh token: only a person can renew the consent.
+    /// A rotating refresh token was sent, and no complete, readable answer came: it may be spent.
+    /// Or a refresh token came in an answer that is of no other use.
+    Ambiguous {
+        retry_after: Option<Duration>,
+        failure: Failure,
+        /// The one that came so; what was sent is of no use any more.
+        refresh_token: Option<RefreshToken>,
+    },
+    /// The vendor refuses the refresh token, or the code that was to bring one: only a person can
+    /// renew the consent.
     DeadGrant(Failure),
+    /// The person has not decided yet (RFC 8628 section 3.5); `slower`: ask less often.
+    AuthorizationPending { slower: bool },
     /// A `static` token is past its expiry.
     Expired(Failure),
     /// A secret could not be read: nothing was sent.
@@ -29,8 +40,9 @@ impl Outcome {
     /// What went wrong; `None` if nothing did.
     pub fn failure(&self) -> Option<&Failure> {
         match self {
-            Self::Issued(_) => None,
+            Self::Issued(_) | Self::AuthorizationPending { .. } => None,
             Self::Transient { failure, .. }
+            | Self::Ambiguous { failure, .. }
             | Self::BadCredential(failure)
             | Self::BadRequest(failure)
             | Self::DeadGrant(failure)
@@ -46,7 +58,9 @@ impl Outcome {
             Self::Transient { .. } => "transient",
             Self::BadCredential(_) => "bad_credential",
             Self::BadRequest(_) => "bad_request",
+            Self::Ambiguous { .. } => "ambiguous",
             Self::DeadGrant(_) => "dead_grant",
+            Self::AuthorizationPending { .. } => "authorization_pending",
             Self::Expired(_) => "expired",
             Self::SecretUnavailable(_) => "secret_unavailable",
         }

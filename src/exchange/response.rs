@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::answer::Answer;
+use super::granted;
 use super::lifetime::{self, Lifetime};
 use super::members;
 use crate::base::{IntegrationId, Issued, Now, Secret};
@@ -64,6 +65,7 @@ pub(super) fn normalise(
         Lifetime::Never => None,
         Lifetime::Over => return Err(Unreadable::Over),
     };
+    let refresh_token = granted::refresh_token(json, id, shape);
     let mut known = held.to_vec();
     if let Some(Value::String(refresh)) = shape.refresh_token.find(json) {
         known.push(Secret::new(refresh.as_str()));
@@ -94,6 +96,7 @@ pub(super) fn normalise(
         sent_at,
         lifetime,
         secret_in_use,
+        refresh_token,
     })
 }
 

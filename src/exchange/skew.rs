@@ -7,6 +7,9 @@ use crate::base::{HumanDuration, IntegrationId, Timestamp};
 /// More than this is a broken clock, theirs or ours: no assertion is dated by it.
 const MOST: Duration = Duration::from_secs(600);
 
+/// What the usual back-dating makes up for.
+const COVERED: Duration = Duration::from_secs(30);
+
 /// What the last `Date` of a vendor said.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Skew {
@@ -17,7 +20,6 @@ pub(super) struct Skew {
 }
 
 impl Skew {
-    /// `date` has whole seconds and was written some time between sending and receiving.
     pub(super) fn learn(
         &mut self,
         date: Option<Timestamp>,
@@ -26,8 +28,7 @@ impl Skew {
         id: &IntegrationId,
     ) {
         let Some(date) = date else { return };
-        let ahead = date.since(now);
-        let behind = sent_at.since(date.plus(Duration::from_secs(1)));
+        let (ahead, behind) = apart(date, sent_at, now);
         let off = ahead.max(behind);
         if off > MOST {
             if !self.warned {
@@ -57,6 +58,36 @@ impl Skew {
         let behind = i64::try_from(self.behind.as_millis()).unwrap_or(i64::MAX);
         Timestamp::from_unix_millis(ahead.unix_millis().saturating_sub(behind))
     }
+}
+
+/// How far a vendor's clock is ahead of ours and behind it, as far as rounding and transport do not
+/// explain it: `date` has whole seconds and was written some time between sending and receiving.
+fn apart(date: Timestamp, sent_at: Timestamp, now: Timestamp) -> (Duration, Duration) {
+    let ahead = date.since(now);
+    let behind = sent_at.since(date.plus(Duration::from_secs(1)));
+    (ahead, behind)
+}
+
+/// For whom an assertion was refused: the clocks, if they are further apart than back-dating covers.
+pub(super) fn told(date: Timestamp, sent_at: Timestamp, now: Timestamp) -> Option<String> {
+    let (ahead, behind) = apart(date, sent_at, now);
+    let (off, side) = if ahead > behind {
+        (ahead, "ahead of")
+    } else {
+        (behind, "behind")
+    };
+    if off <= COVERED {
+        return None;
+    }
+    let then = if off > MOST {
+        "set the clock that is wrong; so much is not corrected"
+    } else {
+        "set this machine's clock; the next assertion is dated by the vendor's"
+    };
+    let off = HumanDuration(Duration::from_secs(off.as_secs()));
+    Some(format!(
+        "by its answer, the vendor's clock is {off} {side} this machine's: {then}"
+    ))
 }
 
 #[cfg(test)]

@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::Semaphore;
 
 use super::TokenSource;
-use super::endpoint::{Endpoint, Shared};
+use super::endpoint::{Elsewhere, Endpoint, Place, Shared};
 use super::fixed::Fixed;
 use super::minted::Minted;
 use crate::base::Clock;
 use crate::net;
 use crate::secrets;
-use crate::spec::{Grant, Integration};
+use crate::spec::{self, FirstRefreshToken, Grant, Integration, Refreshing};
 
 /// Requests under way at once at one endpoint authority, whoever asks.
 const SIDE_BY_SIDE: usize = 4;
@@ -56,14 +56,15 @@ impl Sources {
     ) -> Result<Arc<dyn TokenSource>, SourceError> {
         let clock = Arc::clone(&self.clock);
         match &integration.grant {
-            Grant::ClientCredentials(request) | Grant::JwtBearer(request, _) => {
+            Grant::ClientCredentials(request)
+            | Grant::JwtBearer(request, _)
+            | Grant::RefreshToken(request, _) => {
+                let refreshing = integration.grant.refreshing();
+                let elsewhere = refreshing.map(|one| self.elsewhere(integration, one));
                 let shared = Shared {
-                    client: self.clients.get(
-                        &integration.net,
-                        integration.refresh.connect_timeout,
-                        request.endpoint.is_loopback(),
-                    )?,
+                    client: self.client(integration, &request.endpoint)?,
                     gate: self.gate(request.endpoint.authority()),
+                    elsewhere: elsewhere.transpose()?,
                     vault: &self.vault,
                     clock,
                 };
@@ -83,6 +84,44 @@ impl Sources {
                 clock,
             ))),
         }
+    }
+
+    fn client(
+        &self,
+        integration: &Integration,
+        endpoint: &spec::Endpoint,
+    ) -> Result<net::Client, SourceError> {
+        let limit = integration.refresh.connect_timeout;
+        let loopback = endpoint.is_loopback();
+        Ok(self.clients.get(&integration.net, limit, loopback)?)
+    }
+
+    fn elsewhere(
+        &self,
+        integration: &Integration,
+        refreshing: &Refreshing,
+    ) -> Result<Elsewhere, SourceError> {
+        let place = |endpoint: &spec::Endpoint| -> Result<Place, SourceError> {
+            let client = self.client(integration, endpoint)?;
+            let gate = self.gate(endpoint.authority());
+            Ok(Place::new(endpoint, client, gate))
+        };
+        let device = match &refreshing.first {
+            FirstRefreshToken::DeviceCode {
+                device_authorization_endpoint,
+            } => Some(device_authorization_endpoint),
+            FirstRefreshToken::AuthorizationCode { .. } | FirstRefreshToken::Configured(_) => None,
+        };
+        Ok(Elsewhere {
+            refresh: refreshing
+                .refresh_endpoint
+                .as_ref()
+                .map(place)
+                .transpose()?,
+            device: device.map(place).transpose()?,
+            first: None,
+            rotates: refreshing.rotates(),
+        })
     }
 
     fn gate(&self, authority: String) -> Arc<Semaphore> {

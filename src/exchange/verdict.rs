@@ -4,13 +4,17 @@ use std::time::Duration;
 
 use super::Outcome;
 use super::answer::Answer;
+use super::granted;
 use super::members;
+use super::presented::{Pending, Presented};
 use super::response::{self, Unreadable};
+use super::skew;
 use crate::base::{
-    ErrorCode, Failure, HumanDuration, IntegrationId, Now, Redactor, Secret, VendorAnswer,
+    ErrorCode, Failure, HumanDuration, IntegrationId, Now, Redactor, RefreshToken, Secret,
+    VendorAnswer,
 };
 use crate::net;
-use crate::spec::{OutcomeClass, ResponseShape, Vendor};
+use crate::spec::{OutcomeClass, Proof, ResponseShape, Vendor};
 
 /// An HTML page with 401 or 403 is a gateway's word; this often it is taken for passing trouble.
 pub(super) const HTML_TRIES: u32 = 3;
@@ -27,7 +31,9 @@ pub(super) struct Context<'a> {
     /// Secrets of this attempt and the token before.
     pub(super) held: &'a [Secret],
     pub(super) secret_in_use: Option<usize>,
-    pub(super) refresh_token_sent: bool,
+    pub(super) presented: Presented,
+    /// A person consents to this grant in a login.
+    pub(super) takes_logins: bool,
     /// HTML pages with 401 or 403 in a row before this answer.
     pub(super) html_refusals: u32,
     pub(super) timeout: Duration,
@@ -43,7 +49,7 @@ struct Facts<'a> {
     html_refusals: u32,
     /// A `success` member does not hold.
     failed_inside: bool,
-    refresh_token_sent: bool,
+    presented: Presented,
 }
 
 /// The table. Only for answers without a usable token; the provider's rules come before it.
@@ -56,7 +62,7 @@ fn class_of(facts: Facts<'_>) -> OutcomeClass {
     }
     match facts.error {
         Some("temporarily_unavailable" | "server_error" | "slow_down") => return Transient,
-        Some("invalid_grant") if facts.refresh_token_sent => return DeadGrant,
+        Some(error) if facts.presented.is_refused_by(error) => return DeadGrant,
         Some("invalid_client" | "invalid_grant") => return BadCredential,
         Some("invalid_request" | "invalid_scope" | "unsupported_grant_type" | "invalid_target") => {
             return BadRequest;
@@ -81,12 +87,7 @@ pub(super) fn judge(answer: &Answer, context: &Context<'_>) -> Outcome {
             redactor.add(&token);
         }
     }
-    let failed_inside = answer.json.as_ref().is_some_and(|json| {
-        let holds = |(path, wanted): &(crate::spec::Path, crate::spec::Scalar)| {
-            path.find(json).is_some_and(|found| wanted.holds(found))
-        };
-        answer.is_success() && !shape.success.iter().all(holds)
-    });
+    let failed_inside = failed_inside(answer, shape);
     let mut unreadable = None;
     if answer.is_success() && !failed_inside {
         let normal = response::normalise(
@@ -120,11 +121,22 @@ pub(super) fn judge(answer: &Answer, context: &Context<'_>) -> Outcome {
         is_html: answer.is_html,
         html_refusals: context.html_refusals,
         failed_inside,
-        refresh_token_sent: context.refresh_token_sent,
+        presented: context.presented,
     };
     // A token without a lifetime is no answer to read an error out of.
     let over = unreadable == Some(Unreadable::Over);
+    let pending = context
+        .presented
+        .is_pending(answer.status, error.as_deref());
+    if let (None, Some(Pending { slower }), false) = (rule, pending, over) {
+        return Outcome::AuthorizationPending { slower };
+    }
+    // Whatever else the answer is: what was sent for it may be spent.
+    let rescued = rescued(answer, context);
+    let in_doubt = context.presented.is_left_in_doubt()
+        && (unreadable.is_some() && !over && error.is_none() && rule.is_none());
     let class = match rule {
+        _ if rescued.is_some() => OutcomeClass::Transient,
         Some(rule) => rule.outcome,
         None if over => OutcomeClass::Transient,
         None => class_of(facts),
@@ -135,23 +147,65 @@ pub(super) fn judge(answer: &Answer, context: &Context<'_>) -> Outcome {
         error: clean(&error).filter(|text| !text.is_empty()),
         error_description: clean(&description).filter(|text| !text.is_empty()),
     };
-    let code = match class {
-        OutcomeClass::Transient if answer.status == 429 => ErrorCode::RateLimited,
-        OutcomeClass::Transient => ErrorCode::TemporarilyUnavailable,
-        OutcomeClass::BadCredential => ErrorCode::CredentialsRejected,
-        OutcomeClass::BadRequest => ErrorCode::RequestRejected,
-        OutcomeClass::DeadGrant => ErrorCode::LoginRequired,
-    };
+    let advice = hint(context, Some(answer.status), error.as_deref(), text)
+        .unwrap_or_else(|| general_hint(class, facts, context));
     let failure = Failure {
-        code,
+        code: code_of(class, answer.status),
         description: describe(class, facts, &vendor, unreadable.as_ref(), context.host),
-        hint: hint(context, Some(answer.status), error.as_deref(), text)
-            .or_else(|| Some(general_hint(class, facts).to_owned())),
+        hint: Some(match clocks(class, answer, context) {
+            Some(clocks) => format!("{clocks}; {advice}"),
+            None => advice,
+        }),
         vendor: Some(vendor),
         retry_after: answer.retry_after,
         at: context.now.wall,
     };
-    outcome(class, failure)
+    match rescued {
+        None if !in_doubt => outcome(class, failure),
+        rescued => ambiguous(failure, rescued),
+    }
+}
+
+/// Whether a 2xx says by a `success` member that it is none.
+fn failed_inside(answer: &Answer, shape: &ResponseShape) -> bool {
+    answer.json.as_ref().is_some_and(|json| {
+        let holds = |(path, wanted): &(crate::spec::Path, crate::spec::Scalar)| {
+            path.find(json).is_some_and(|found| wanted.holds(found))
+        };
+        answer.is_success() && !shape.success.iter().all(holds)
+    })
+}
+
+fn code_of(class: OutcomeClass, status: u16) -> ErrorCode {
+    match class {
+        OutcomeClass::Transient if status == 429 => ErrorCode::RateLimited,
+        OutcomeClass::Transient => ErrorCode::TemporarilyUnavailable,
+        OutcomeClass::BadCredential => ErrorCode::CredentialsRejected,
+        OutcomeClass::BadRequest => ErrorCode::RequestRejected,
+        OutcomeClass::DeadGrant => ErrorCode::LoginRequired,
+    }
+}
+
+/// A refresh token that a good answer brings and that we do not know yet, where nothing else of the
+/// answer can be used.
+fn rescued(answer: &Answer, context: &Context<'_>) -> Option<RefreshToken> {
+    if !answer.is_success() || !context.presented.earns_a_refresh_token() {
+        return None;
+    }
+    granted::refresh_token(answer.json.as_ref()?, context.id, context.shape)
+        .filter(|found| !context.held.contains(&found.token))
+}
+
+fn ambiguous(mut failure: Failure, refresh_token: Option<RefreshToken>) -> Outcome {
+    failure.description.push_str(match refresh_token {
+        Some(_) => "; the refresh token that came with it is kept",
+        None => "; the refresh token that was sent may be spent",
+    });
+    Outcome::Ambiguous {
+        retry_after: failure.retry_after,
+        failure,
+        refresh_token,
+    }
 }
 
 fn outcome(class: OutcomeClass, failure: Failure) -> Outcome {
@@ -179,8 +233,37 @@ fn hint(
     found.map(|hint| hint.advice.clone())
 }
 
-fn general_hint(class: OutcomeClass, facts: Facts<'_>) -> &'static str {
-    match (class, facts.error) {
+/// A refused assertion may be a good one at the wrong time.
+fn clocks(class: OutcomeClass, answer: &Answer, context: &Context<'_>) -> Option<String> {
+    let refused = matches!(
+        class,
+        OutcomeClass::BadCredential | OutcomeClass::BadRequest
+    );
+    if !refused || context.vendor.proof != Proof::Assertion {
+        return None;
+    }
+    skew::told(answer.stated_at?, context.sent_at.wall, context.now.wall)
+}
+
+fn general_hint(class: OutcomeClass, facts: Facts<'_>, context: &Context<'_>) -> String {
+    let about_the_url = matches!(facts.status, 300..=399 | 404 | 405 | 410);
+    let asserted = context.vendor.proof == Proof::Assertion;
+    let hint = match (class, facts.error) {
+        (OutcomeClass::DeadGrant, _) => {
+            return facts.presented.way_out(context.id, context.takes_logins);
+        }
+        (OutcomeClass::BadRequest, Some("invalid_scope")) => {
+            "'scope' names something this client may not have: compare it with the vendor's console"
+        }
+        (OutcomeClass::BadRequest, _) if about_the_url => {
+            "compare token_endpoint with the vendor's documentation"
+        }
+        (OutcomeClass::BadCredential | OutcomeClass::BadRequest, _) if asserted => {
+            "the vendor took no token for this assertion: check this machine's clock (exp, iat), \
+             whether audience, issuer and subject are what its documentation says, and whether \
+             'assertion.key' (with kid and algorithm) is the key whose public half it has; then \
+             client_id, client_secret, and whether the consent or the user behind it is still there"
+        }
         (OutcomeClass::BadCredential, Some("invalid_grant")) => {
             "no refresh token was sent, so this is about the client: check this machine's clock, \
              and whether the vendor still has the consent or the user behind it"
@@ -189,15 +272,6 @@ fn general_hint(class: OutcomeClass, facts: Facts<'_>) -> &'static str {
             "compare client_id and client_secret with the vendor's console (expired? another \
              tenant or region?); some vendors want token_endpoint_auth_method = \
              \"client_secret_post\", or basic_encoding = \"raw\""
-        }
-        (OutcomeClass::DeadGrant, _) => {
-            "a person must give consent again: the refresh token is dead"
-        }
-        (OutcomeClass::BadRequest, Some("invalid_scope")) => {
-            "'scope' names something this client may not have: compare it with the vendor's console"
-        }
-        (OutcomeClass::BadRequest, _) if matches!(facts.status, 300..=399 | 404 | 405 | 410) => {
-            "compare token_endpoint with the vendor's documentation"
         }
         (OutcomeClass::BadRequest, _) => {
             "the vendor wants the request otherwise: compare request_format, params, scope and \
@@ -214,7 +288,8 @@ fn general_hint(class: OutcomeClass, facts: Facts<'_>) -> &'static str {
             "nothing to do while it passes: the broker tries again; if it lasts, see the vendor's \
              status page"
         }
-    }
+    };
+    hint.to_owned()
 }
 
 /// What to check when no answer came.
@@ -258,7 +333,9 @@ fn describe(
     }
     match class {
         OutcomeClass::BadCredential => format!("the vendor refused the client credentials: {said}"),
-        OutcomeClass::DeadGrant => format!("the vendor refused the refresh token: {said}"),
+        OutcomeClass::DeadGrant => {
+            format!("{}: {said}", facts.presented.refusal(facts.error))
+        }
         OutcomeClass::BadRequest if (300..400).contains(&status) => format!(
             "{host} answered {status}: a token endpoint does not redirect, so the URL is probably \
              wrong"
@@ -314,6 +391,9 @@ pub(super) fn no_answer(error: &net::Error, context: &Context<'_>) -> Outcome {
         retry_after: None,
         at: context.now.wall,
     };
+    if context.presented.is_left_in_doubt() && !error.while_connecting {
+        return ambiguous(failure, None);
+    }
     outcome(OutcomeClass::Transient, failure)
 }
 

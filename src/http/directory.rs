@@ -66,7 +66,7 @@ impl Directory {
         self.0.store(Arc::new(Table::new(entries)));
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<Arc<Entry>> {
+    pub fn get(&self, name: &str) -> Option<Arc<Entry>> {
         self.look().get(name).map(Arc::clone)
     }
 
@@ -86,7 +86,7 @@ impl Directory {
         })
     }
 
-    pub(super) fn all(&self) -> Vec<Arc<Entry>> {
+    pub fn all(&self) -> Vec<Arc<Entry>> {
         self.0.load().listed.clone()
     }
 

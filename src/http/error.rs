@@ -153,6 +153,11 @@ impl Problem {
         self
     }
 
+    /// What a page says: the status, and what a person needs.
+    pub(super) fn spoken(&self) -> (StatusCode, &str) {
+        (self.0.reason.status(), &self.0.detail)
+    }
+
     /// The label `outcome` of `token_requests_total`.
     pub(super) fn label(&self) -> TokenLabel {
         let status = self.0.reason.status();

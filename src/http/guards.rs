@@ -1,11 +1,11 @@
 //! Who may ask at all: local programs, not web pages and not what a proxy passes on.
 //!
 //! A page in a browser can reach loopback, by its address or by a name that resolves to it; what
-//! it cannot do is hide where it comes from. Must not know any route but the probes.
+//! it cannot do is hide where it comes from. Must not know any route.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Uri, Version};
 
@@ -23,12 +23,18 @@ pub(super) enum Peer {
     Unix,
 }
 
+/// From what a request may be exempt, because of what it asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exemption {
+    /// From the required header.
+    Header,
+    /// From the rule that no web page may have sent it.
+    WebPage,
+}
+
 #[derive(Debug)]
 pub(super) struct Guards {
     hosts: Vec<String>,
-    required: Option<HeaderName>,
-    /// How the operator wrote it, for people to read.
-    required_as: String,
 }
 
 /// What one pass over the headers finds.
@@ -47,37 +53,56 @@ struct Found<'a> {
     required: bool,
 }
 
+fn look<'a>(headers: &'a HeaderMap, required: Option<&str>) -> Found<'a> {
+    let mut found = Found::default();
+    for (name, value) in headers {
+        found.size += name.as_str().len() + value.len() + 4;
+        match name.as_str() {
+            "host" => {
+                found.hosts += 1;
+                found.host = Some(value);
+            }
+            "origin" => found.origin = true,
+            "sec-fetch-site" => {
+                found.cross_site |= !matches!(value.as_bytes(), b"same-origin" | b"none");
+            }
+            "forwarded" | "x-real-ip" | "via" => found.forwarded = true,
+            other => found.forwarded |= other.starts_with("x-forwarded"),
+        }
+        found.required |= required == Some(name.as_str());
+    }
+    found
+}
+
 impl Guards {
-    pub(super) fn new(server: &Server, access: &Access) -> Self {
-        let required = access.require_header.as_deref();
+    pub(super) fn new(server: &Server) -> Self {
         Self {
             hosts: server.hosts.clone(),
-            required: required.and_then(|name| name.parse().ok()),
-            required_as: required.unwrap_or_default().to_owned(),
         }
     }
 
-    /// `is_probe`: the request is for a probe, which needs no required header.
+    /// `exempt` is asked only where the answer matters.
     pub(super) fn check(
         &self,
         peer: Peer,
         request: &Parts,
-        is_probe: impl FnOnce() -> bool,
+        access: &Access,
+        exempt: impl Fn(Exemption) -> bool,
     ) -> Result<(), Problem> {
-        let found = self.look(&request.headers);
+        let required = access.require_header.as_deref();
+        let found = look(&request.headers, required);
         limits(&request.uri, found.size)?;
         if peer == Peer::Tcp {
             self.check_host(request, &found)?;
         }
-        if found.cross_site {
-            return Err(Problem::denied_access(
-                "A web page of another site sent this request (Sec-Fetch-Site). Programs do not send that header.",
-            ));
-        }
-        if found.origin && !same_origin(&request.headers, found.host) {
-            return Err(Problem::denied_access(
-                "The Origin header is not http:// plus the Host of this request. Programs do not send that header.",
-            ));
+        let foreign_origin = found.origin && !same_origin(&request.headers, found.host);
+        let from_a_page = found.cross_site || foreign_origin;
+        if from_a_page && !exempt(Exemption::WebPage) {
+            return Err(Problem::denied_access(if found.cross_site {
+                "A web page of another site sent this request (Sec-Fetch-Site). Programs do not send that header."
+            } else {
+                "The Origin header is not http:// plus the Host of this request. Programs do not send that header."
+            }));
         }
         if found.forwarded {
             return Err(Problem::denied_access(
@@ -85,34 +110,14 @@ impl Guards {
                  serves local programs only. Ask it directly, without a proxy in between.",
             ));
         }
-        if self.required.is_some() && !found.required && !is_probe() {
-            return Err(Problem::denied_access(format!(
-                "Every request must carry the header {} ([access] require_header); its value does not matter.",
-                self.required_as
-            )));
-        }
-        Ok(())
-    }
-
-    fn look<'a>(&self, headers: &'a HeaderMap) -> Found<'a> {
-        let mut found = Found::default();
-        for (name, value) in headers {
-            found.size += name.as_str().len() + value.len() + 4;
-            match name.as_str() {
-                "host" => {
-                    found.hosts += 1;
-                    found.host = Some(value);
-                }
-                "origin" => found.origin = true,
-                "sec-fetch-site" => {
-                    found.cross_site |= !matches!(value.as_bytes(), b"same-origin" | b"none");
-                }
-                "forwarded" | "x-real-ip" | "via" => found.forwarded = true,
-                other => found.forwarded |= other.starts_with("x-forwarded"),
+        match required {
+            Some(name) if !found.required && !exempt(Exemption::Header) => {
+                Err(Problem::denied_access(format!(
+                    "Every request must carry the header {name} ([access] require_header); its value does not matter."
+                )))
             }
-            found.required |= self.required.as_ref() == Some(name);
+            Some(_) | None => Ok(()),
         }
-        found
     }
 
     fn check_host(&self, request: &Parts, found: &Found<'_>) -> Result<(), Problem> {
@@ -264,7 +269,7 @@ mod tests {
             hosts: vec!["broker.corp.example".to_owned(), "10.0.0.7".to_owned()],
             ..Server::default()
         };
-        let guards = Guards::new(&server, &Access::default());
+        let guards = Guards::new(&server);
         for ours in [
             "localhost",
             "LOCALHOST:8656",

@@ -16,6 +16,8 @@ pub struct Health {
     patience_ends: Mono,
     started: AtomicBool,
     stopping: AtomicBool,
+    /// Another broker has the store, and this one waits for it.
+    store_held: AtomicBool,
 }
 
 impl Health {
@@ -25,6 +27,7 @@ impl Health {
             patience_ends: now.mono.plus(startup_wait),
             started: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
+            store_held: AtomicBool::new(false),
         }
     }
 
@@ -35,6 +38,15 @@ impl Health {
 
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Whether another broker holds the store: then nothing is asked and nothing served.
+    pub fn set_store_held(&self, held: bool) {
+        self.store_held.store(held, Ordering::Release);
+    }
+
+    pub fn is_store_held(&self) -> bool {
+        self.store_held.load(Ordering::Acquire)
     }
 
     /// Whether the start is over; latched.

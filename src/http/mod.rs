@@ -6,6 +6,7 @@
 
 mod answer;
 mod body;
+mod configuration;
 mod connection;
 mod directory;
 mod error;
@@ -16,8 +17,11 @@ mod guards;
 mod headers;
 mod health;
 mod listen;
+mod login;
+mod logins;
 mod negotiate;
 mod openapi;
+mod page;
 mod probes;
 mod query;
 mod resource;
@@ -27,15 +31,19 @@ mod serve;
 mod status;
 mod token;
 
+pub use configuration::{Configuration, Reload};
 pub use directory::{Directory, Entry};
 pub use health::Health;
 pub use listen::{BindError, Bound, bind};
+pub use logins::Logins;
 pub use router::{Router, admin_router, main_router};
 pub use serve::{Limits, serve};
 
 use std::sync::Arc;
 
-use crate::base::{Clock, Timestamp};
+use arc_swap::ArcSwap;
+
+use crate::base::Clock;
 use crate::spec::{Access, Server};
 use crate::telemetry::Metrics;
 
@@ -47,9 +55,11 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
     pub server: Server,
-    pub access: Access,
-    /// When the configuration in use was loaded.
-    pub loaded_at: Timestamp,
+    /// Swapped at a reload.
+    pub access: ArcSwap<Access>,
+    pub configuration: Configuration,
+    /// Logins whose browser may come back.
+    pub logins: Logins,
 }
 
 #[cfg(test)]

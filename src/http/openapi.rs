@@ -54,6 +54,11 @@ fn summary(resource: Resource) -> &'static str {
         }
         Resource::Refresh => "A new access token, for instance after the vendor's API answered 401",
         Resource::Headers => "All that a call to the vendor's API needs",
+        Resource::Login => "Begin a login: a person consents at the vendor",
+        Resource::LoginCallback => {
+            "The page to which the vendor's page sends the browser back; it takes whatever parameters the vendor adds"
+        }
+        Resource::LoginComplete => "Complete a login with the redirect URL, copied from a browser",
         Resource::Integrations => "The state of all integrations",
         Resource::Integration => "The state of one integration",
         Resource::Livez => "Whether the process runs",
@@ -71,6 +76,9 @@ fn id(resource: Resource) -> &'static str {
         Resource::DropIn => "drop_in",
         Resource::Refresh => "refresh",
         Resource::Headers => "headers",
+        Resource::Login => "login",
+        Resource::LoginCallback => "login_callback",
+        Resource::LoginComplete => "login_complete",
         Resource::Integrations => "integrations",
         Resource::Integration => "integration",
         Resource::Livez => "livez",
@@ -140,6 +148,11 @@ fn request_body(resource: Resource, drop_in: bool) -> Option<Value> {
             "content": {"application/x-www-form-urlencoded": any, "*/*": any}}),
         );
     }
+    if resource == Resource::LoginComplete {
+        let text = json!({"schema": {"type": "string"}});
+        return Some(json!({"required": true, "content": {"text/plain": text,
+            "application/json": {"schema": reference("Redirected")}}}));
+    }
     (resource == Resource::Refresh).then(|| {
         json!({"required": false, "content": {"application/json": {"schema": reference("Rejected")}}})
     })
@@ -167,14 +180,21 @@ fn responses(resource: Resource, method: &str, drop_in: bool) -> Value {
             json!({"application/json": {"schema": reference("ApiCall")}, "text/plain": {"schema": text}})
         }
         Resource::Integrations => content("application/json", &reference("Status")),
-        Resource::Integration => content("application/json", &reference("Integration")),
+        Resource::Login => content("application/json", &reference("Login")),
+        Resource::LoginCallback => content("text/html", &text),
+        Resource::LoginComplete | Resource::Integration => {
+            content("application/json", &reference("Integration"))
+        }
         Resource::Livez | Resource::Readyz | Resource::Startupz | Resource::Metrics => plain(),
         Resource::OpenApi => content("application/json", &json!({"type": "object"})),
     };
-    let problem = if drop_in {
-        content("application/json", &reference("OAuthError"))
-    } else {
-        content("application/problem+json", &reference("Problem"))
+    let problem = match resource {
+        _ if drop_in => content("application/json", &reference("OAuthError")),
+        // The guards come first, and know no pages.
+        Resource::LoginCallback => {
+            json!({"text/html": {"schema": text}, "application/problem+json": {"schema": reference("Problem")}})
+        }
+        _ => content("application/problem+json", &reference("Problem")),
     };
     let mut responses = Map::new();
     let mut answer = |status: &str, description: &str, content: &Value| {
@@ -196,7 +216,7 @@ fn responses(resource: Resource, method: &str, drop_in: bool) -> Value {
         responses.insert(status.to_owned(), response);
     };
     answer("200", summary(resource), &ok);
-    if resource.is_token() {
+    if resource.is_token() || resource.is_login() {
         for code in ErrorCode::ALL {
             answer(status(code).as_str(), "See `error`", &problem);
         }
@@ -229,6 +249,12 @@ fn headers(resource: Resource, status: &str) -> Value {
         "X-Content-Type-Options",
         required(&json!({"const": "nosniff"})),
     );
+    if status == "503" && resource.is_login() && resource != Resource::LoginCallback {
+        promise(
+            "Retry-After",
+            required(&json!({"type": "integer", "minimum": 1})),
+        );
+    }
     if resource.is_token() {
         let seconds = json!({"type": "integer", "minimum": 0});
         match status {
@@ -299,6 +325,8 @@ fn schemas() -> Value {
                 "query": {"type": "object", "additionalProperties": string()}},
             "additionalProperties": false,
         },
+        "Login": login_begun(),
+        "Redirected": redirected(),
         "Rejected": {
             "type": "object",
             "properties": {"rejected": {"type": ["string", "null"], "minLength": 1,
@@ -332,10 +360,58 @@ fn schemas() -> Value {
                 "integrations": {"type": "array", "items": reference("Integration")},
                 "config": {"type": "object", "required": ["loaded_at", "last_reload"],
                     "properties": {"loaded_at": {"type": "string", "format": "date-time"},
-                        "last_reload": nullable("object")}},
+                        "last_reload": reload()}},
                 "version": string(),
             },
             "additionalProperties": false,
+        },
+    })
+}
+
+fn login_begun() -> Value {
+    let string = || json!({"type": "string"});
+    json!({
+        "description": "What a person has to do: visit a page, or enter a code on one.",
+        "oneOf": [
+            {"type": "object", "required": ["authorization_url", "redirect_uri", "expires_in"],
+                "properties": {"authorization_url": {"type": "string", "format": "uri"},
+                    "redirect_uri": {"type": "string", "format": "uri",
+                        "description": "Where the browser ends."},
+                    "expires_in": {"type": "integer", "minimum": 0}},
+                "additionalProperties": false},
+            {"type": "object", "required": ["user_code", "verification_uri", "expires_in"],
+                "properties": {"user_code": string(), "verification_uri": string(),
+                    "verification_uri_complete": string(),
+                    "expires_in": {"type": "integer", "minimum": 0}},
+                "additionalProperties": false},
+        ],
+    })
+}
+
+fn redirected() -> Value {
+    json!({
+        "type": "object",
+        "required": ["redirect_url"],
+        "properties": {"redirect_url": {"type": "string",
+            "description": "The whole address at which the browser ended, or its query."}},
+        "additionalProperties": false,
+    })
+}
+
+/// Null until the configuration was loaded again.
+fn reload() -> Value {
+    let list = json!({"type": "array", "items": {"type": "object",
+        "required": ["file", "key", "message"],
+        "properties": {"file": {"type": "string"}, "key": {"type": "string"},
+            "message": {"type": "string"}}}});
+    json!({
+        "type": ["object", "null"],
+        "required": ["at", "outcome", "problems", "warnings"],
+        "properties": {
+            "at": {"type": "string", "format": "date-time"},
+            "outcome": {"type": "string", "enum": ["success", "failure"]},
+            "problems": list,
+            "warnings": list,
         },
     })
 }
@@ -351,6 +427,10 @@ fn integration(states: &[&str], time: &Value) -> Value {
         "last_error": {"oneOf": [reference("Problem"), {"type": "null"}]},
         "secret_in_use": count, "secret_expires_at": time,
         "refresh_token_expires_at": time, "store_error": nullable("string"),
+        "login": {"oneOf": [{"type": "null"}, {"type": "object", "required": ["state", "error"],
+            "properties": {"state": {"type": "string", "enum": ["waiting", "done", "failed"]},
+                "error": {"oneOf": [reference("Problem"), {"type": "null"}]}},
+            "additionalProperties": false}]},
         "token_fingerprint": {"type": ["string", "null"], "pattern": "^[0-9a-f]{12}$"},
     });
     let required: Vec<_> = properties

@@ -22,10 +22,15 @@ pub(super) fn livez(verbose: bool) -> Answer {
 
 /// What answers has loaded its configuration and bound its listeners; vendors do not matter.
 pub(super) fn readyz(context: &Context, verbose: bool) -> Answer {
+    let store = if context.health.is_store_held() {
+        check("store: held by another broker", false)
+    } else {
+        check("store open", true)
+    };
     let checks = [
         check("configuration loaded", true),
         check("listeners bound", true),
-        check("store open", true),
+        store,
         check("not shutting down", !context.health.is_stopping()),
     ];
     let fine = checks.iter().all(|check| check.fine);

@@ -12,6 +12,9 @@ pub(super) enum Resource {
     DropIn,
     Refresh,
     Headers,
+    Login,
+    LoginCallback,
+    LoginComplete,
     Integrations,
     Integration,
     Livez,
@@ -22,11 +25,14 @@ pub(super) enum Resource {
 }
 
 impl Resource {
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::Token,
         Self::DropIn,
         Self::Refresh,
         Self::Headers,
+        Self::Login,
+        Self::LoginCallback,
+        Self::LoginComplete,
         Self::Integrations,
         Self::Integration,
         Self::Livez,
@@ -46,6 +52,9 @@ impl Resource {
             Self::DropIn => "/token/{integration}/{path}",
             Self::Refresh => "/refresh/{integration}",
             Self::Headers => "/headers/{integration}",
+            Self::Login => "/login/{integration}",
+            Self::LoginCallback => "/login/callback",
+            Self::LoginComplete => "/login/{integration}/complete",
             Self::Integrations => "/integrations",
             Self::Integration => "/integrations/{integration}",
             Self::Livez => "/livez",
@@ -65,6 +74,7 @@ impl Resource {
         match self {
             Self::Token
             | Self::Headers
+            | Self::LoginCallback
             | Self::Integrations
             | Self::Integration
             | Self::Livez
@@ -72,12 +82,15 @@ impl Resource {
             | Self::Startupz
             | Self::Metrics
             | Self::OpenApi => true,
-            Self::DropIn | Self::Refresh => false,
+            Self::DropIn | Self::Refresh | Self::Login | Self::LoginComplete => false,
         }
     }
 
     pub(super) fn posts(self) -> bool {
-        matches!(self, Self::Token | Self::DropIn | Self::Refresh)
+        matches!(
+            self,
+            Self::Token | Self::DropIn | Self::Refresh | Self::Login | Self::LoginComplete
+        )
     }
 
     pub(super) fn takes(self, method: &Method) -> bool {
@@ -101,11 +114,23 @@ impl Resource {
         matches!(self, Self::Livez | Self::Readyz | Self::Startupz)
     }
 
+    /// Probes send what they are configured to send, browsers what they always send.
+    pub(super) fn needs_no_header(self) -> bool {
+        self.is_probe() || self == Self::LoginCallback
+    }
+
     /// Whether an answer is a token, so that its outcome is counted.
     pub(super) fn is_token(self) -> bool {
         matches!(
             self,
             Self::Token | Self::DropIn | Self::Refresh | Self::Headers
+        )
+    }
+
+    pub(super) fn is_login(self) -> bool {
+        matches!(
+            self,
+            Self::Login | Self::LoginCallback | Self::LoginComplete
         )
     }
 
@@ -115,7 +140,13 @@ impl Resource {
             Self::DropIn => &[Param::MinTtl, Param::Wait],
             Self::Headers => &[Param::HeadersFormat, Param::MinTtl, Param::Wait],
             Self::Livez | Self::Readyz | Self::Startupz => &[Param::Verbose],
-            Self::Integrations | Self::Integration | Self::Metrics | Self::OpenApi => &[],
+            Self::Login
+            | Self::LoginCallback
+            | Self::LoginComplete
+            | Self::Integrations
+            | Self::Integration
+            | Self::Metrics
+            | Self::OpenApi => &[],
         }
     }
 
@@ -125,6 +156,7 @@ impl Resource {
             Self::Token | Self::DropIn => Route::Token,
             Self::Refresh => Route::Refresh,
             Self::Headers => Route::Headers,
+            Self::Login | Self::LoginCallback | Self::LoginComplete => Route::Login,
             Self::Integrations | Self::Integration => Route::Integrations,
             Self::Livez | Self::Readyz | Self::Startupz => Route::Probe,
             Self::Metrics => Route::Metrics,

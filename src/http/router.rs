@@ -16,10 +16,10 @@ use tower::ServiceExt as _;
 
 use super::answer::{self, Answer};
 use super::error::{Problem, Style};
-use super::guards::{self, Guards, Peer};
+use super::guards::{self, Exemption, Guards, Peer};
 use super::query::{self, Unknown};
 use super::resource::Resource;
-use super::{Context, body, headers, openapi, probes, status, token};
+use super::{Context, body, headers, login, openapi, probes, status, token};
 use crate::base::Now;
 use crate::telemetry::{Route, TokenLabel};
 
@@ -34,7 +34,7 @@ pub struct Router {
 
 /// Everything callers can ask for.
 pub fn main_router(context: Arc<Context>) -> Router {
-    let guards = Guards::new(&context.server, &context.access);
+    let guards = Guards::new(&context.server);
     Router {
         guards: Some(guards),
         routes: routes(&context, &Resource::ALL),
@@ -75,6 +75,14 @@ fn routes(context: &Arc<Context>, resources: &[Resource]) -> axum::Router {
 }
 
 async fn routed(resource: Resource, context: &Context, request: Request) -> Response<Body> {
+    let is_named_so = || context.directory.get("callback").is_some();
+    let resource = match resource {
+        // An integration may have the name of the page to which browsers come back.
+        Resource::LoginCallback if request.method() == Method::POST && is_named_so() => {
+            Resource::Login
+        }
+        other => other,
+    };
     let style = style(request.method(), request.uri().path());
     let (head, body) = request.into_parts();
     // Read on every route, so that the limit holds everywhere and the connection stays usable.
@@ -102,6 +110,9 @@ async fn answer(
     if !resource.takes(&head.method) {
         return Err(Problem::method(resource.allow()));
     }
+    if resource == Resource::LoginCallback && resource.takes(&head.method) {
+        return Ok(login::callback(context, head).await);
+    }
     let drop_in = resource == Resource::DropIn
         || (resource == Resource::Token && head.method == Method::POST);
     let (params, unknown) = if drop_in {
@@ -117,6 +128,10 @@ async fn answer(
         Resource::Token | Resource::DropIn => token::drop_in(context, name, query).await,
         Resource::Refresh => token::refresh(context, name, query, &head.headers, body).await,
         Resource::Headers => headers::get(context, name, query).await,
+        Resource::Login => login::begin(context, name).await,
+        // Answered above: a vendor may send back any parameters.
+        Resource::LoginCallback => Err(Problem::no_route()),
+        Resource::LoginComplete => login::complete(context, name, &head.headers, body).await,
         Resource::Integrations => Ok(status::all(context)),
         Resource::Integration => status::one(context, name),
         Resource::Livez => Ok(probes::livez(query.verbose)),
@@ -209,11 +224,18 @@ impl Router {
         let Some(guards) = &self.guards else {
             return guards::limits(&head.uri, guards::headers_size(&head.headers));
         };
-        let is_probe = || {
-            let mut probes = Resource::ALL.iter().filter(|it| it.is_probe());
-            probes.any(|probe| probe.path() == head.uri.path())
+        let path = head.uri.path();
+        let exempt = |exemption| match exemption {
+            Exemption::Header => {
+                let mut free = Resource::ALL.iter().filter(|it| it.needs_no_header());
+                free.any(|resource| resource.path() == path)
+            }
+            Exemption::WebPage => {
+                let logins = &self.context.logins;
+                path == Resource::LoginCallback.path() && login::is_known(logins, &head.uri)
+            }
         };
-        guards.check(peer, head, is_probe)
+        guards.check(peer, head, &self.context.access.load(), exempt)
     }
 
     /// The request that is almost every request, `GET /token/{integration}` for a good token,

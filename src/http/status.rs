@@ -9,7 +9,7 @@ use super::answer::{self, Answer};
 use super::directory::Entry;
 use super::error::Problem;
 use crate::base::{Now, Timestamp};
-use crate::snapshot::State;
+use crate::snapshot::{LoginState, State};
 use crate::telemetry::IntegrationSample;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -20,7 +20,7 @@ pub(super) fn all(context: &Context) -> Answer {
     let integrations: Vec<_> = entries.iter().map(|entry| document(entry, now)).collect();
     let document = json!({
         "integrations": integrations,
-        "config": {"loaded_at": context.loaded_at.to_rfc3339(), "last_reload": null},
+        "config": context.configuration.document(),
         "version": VERSION,
     });
     answer::text("application/json", document.to_string())
@@ -59,8 +59,22 @@ pub(super) fn document(entry: &Entry, now: Now) -> Value {
         "secret_expires_at": time(snapshot.secret_expires_at),
         "refresh_token_expires_at": time(snapshot.refresh_token_expires_at),
         "store_error": snapshot.store_error,
+        "login": snapshot.login.as_ref().map(|login| login_document(entry.name(), login)),
         "token_fingerprint": held.map(|held| held.short_fingerprint()),
     })
+}
+
+/// How the last login stands.
+fn login_document(name: &str, login: &LoginState) -> Value {
+    let (state, error) = match login {
+        LoginState::Waiting => ("waiting", None),
+        LoginState::Done => ("done", None),
+        LoginState::Failed(failure) => {
+            let problem = Problem::login_failed(name, failure);
+            ("failed", Some(problem.document()))
+        }
+    };
+    json!({"state": state, "error": error})
 }
 
 /// The page Prometheus reads.
@@ -87,5 +101,6 @@ fn sample(entry: &Entry, now: Now) -> IntegrationSample<'_> {
         consecutive_failures: snapshot.consecutive_failures,
         secret_expires_at: seconds(snapshot.secret_expires_at),
         refresh_token_expires_at: seconds(snapshot.refresh_token_expires_at),
+        unsaved: snapshot.store_error.is_some(),
     }
 }

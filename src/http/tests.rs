@@ -7,6 +7,7 @@ mod guards;
 mod junk;
 mod limits;
 mod listeners;
+mod logins;
 mod probes;
 mod support;
 mod tokens;

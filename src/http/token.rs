@@ -67,6 +67,9 @@ pub(super) async fn obtain(
     if let Some(held) = entry.reader.good(context.clock.now(), want.min_ttl) {
         return Ok(held);
     }
+    if context.health.is_store_held() {
+        return Err(Problem::store_held(entry.name()));
+    }
     let waited = entry.reader.token(&*context.clock, want).await;
     waited.map_err(|error| denied(context, entry, &error))
 }
@@ -75,6 +78,9 @@ pub(super) async fn obtain(
 fn denied(context: &Context, entry: &Entry, denied: &Denied) -> Problem {
     if *denied == Denied::Gone && context.health.is_stopping() {
         return Problem::shutting_down(entry.name());
+    }
+    if context.health.is_store_held() {
+        return Problem::store_held(entry.name());
     }
     Problem::denied(entry.name(), denied)
 }

@@ -90,7 +90,12 @@ impl Error {
         let mut innermost = None;
         while let Some(inner) = cause {
             if let Some(found) = known(inner) {
-                return found;
+                // The same cause may end a connection over which a request was sent already.
+                let while_connecting = error.is_connect();
+                return Self {
+                    while_connecting,
+                    ..found
+                };
             }
             innermost = Some(inner);
             // An io error answers `source()` with what lies under its own inner error.

@@ -11,9 +11,10 @@ use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, HOST, HeaderName, HeaderValue, USER_AGENT};
+use http::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT};
+use http::request::Builder;
 use http::{Request, StatusCode};
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -117,14 +118,37 @@ impl Local {
 
     /// `path` with its query; `patience` is for everything after the connection is made.
     pub async fn get(&self, path: &str, patience: Duration) -> Result<Answer, LocalError> {
+        self.send(Request::get(path), Bytes::new(), patience).await
+    }
+
+    /// Posts text.
+    pub async fn post(
+        &self,
+        path: &str,
+        text: &Secret,
+        patience: Duration,
+    ) -> Result<Answer, LocalError> {
+        let request = Request::post(path).header(CONTENT_TYPE, "text/plain");
+        let body = Bytes::copy_from_slice(text.expose().as_bytes());
+        self.send(request, body, patience).await
+    }
+
+    async fn send(
+        &self,
+        request: Builder,
+        body: Bytes,
+        patience: Duration,
+    ) -> Result<Answer, LocalError> {
         match &self.target {
             Target::Tcp(authority) => {
                 let stream = self.connected(TcpStream::connect(authority)).await?;
-                self.ask(stream, authority, path, patience).await
+                let request = request.header(HOST, authority);
+                self.ask(stream, request, body, patience).await
             }
             Target::Unix(socket) => {
                 let stream = self.connected(UnixStream::connect(socket)).await?;
-                self.ask(stream, "localhost", path, patience).await
+                let request = request.header(HOST, "localhost");
+                self.ask(stream, request, body, patience).await
             }
         }
     }
@@ -149,11 +173,11 @@ impl Local {
     async fn ask<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         &self,
         stream: S,
-        host: &str,
-        path: &str,
+        request: Builder,
+        body: Bytes,
         patience: Duration,
     ) -> Result<Answer, LocalError> {
-        match timeout(patience, self.exchange(stream, host, path)).await {
+        match timeout(patience, self.exchange(stream, request, body)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(reason)) => Err(LocalError::Broken {
                 target: self.target.clone(),
@@ -166,17 +190,16 @@ impl Local {
     async fn exchange<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         &self,
         stream: S,
-        host: &str,
-        path: &str,
+        request: Builder,
+        body: Bytes,
     ) -> Result<Answer, String> {
-        let mut request = Request::get(path)
-            .header(HOST, host)
+        let mut request = request
             .header(ACCEPT, "application/json, text/plain;q=0.9, */*;q=0.5")
             .header(
                 USER_AGENT,
                 concat!("token-broker/", env!("CARGO_PKG_VERSION")),
             )
-            .body(Empty::<Bytes>::new())
+            .body(Full::new(body))
             .map_err(|error| error.to_string())?;
         request.headers_mut().extend(self.headers.iter().cloned());
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
@@ -275,6 +298,29 @@ mod tests {
         assert!(head.contains(&format!("host: {authority}\r\n")), "{head}");
         assert!(head.contains("x-token-broker: 1\r\n"), "{head}");
         assert!(!format!("{answer:?}").contains("wait"));
+    }
+
+    #[tokio::test]
+    async fn posts_text() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target = Target::Tcp(listener.local_addr().unwrap().to_string());
+        let local = Local::new(target);
+        let peer = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut all = Vec::new();
+            while !all.ends_with(b"the text") {
+                all.push(stream.read_u8().await.unwrap());
+            }
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+            stream.write_all(answer).await.unwrap();
+            String::from_utf8(all).unwrap().to_lowercase()
+        };
+        let text = Secret::new("the text");
+        let (answer, sent) = tokio::join!(local.post("/login/x", &text, SECOND * 60), peer);
+        assert_eq!(answer.unwrap().body.expose(), "ok");
+        assert!(sent.starts_with("post /login/x http/1.1\r\n"), "{sent}");
+        assert!(sent.contains("content-length: 8\r\n"), "{sent}");
+        assert!(sent.contains("content-type: text/plain\r\n"), "{sent}");
     }
 
     #[tokio::test]

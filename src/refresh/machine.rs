@@ -1,22 +1,38 @@
 //! What a worker does next: a pure state machine.
 //!
 //! Two orthogonal enums: what is held ([`Token`]) and what is being done ([`Work`]). Serving
-//! depends on the first alone, working on both. Must not know the runtime, randomness or clocks:
-//! they come in with [`At`]. Invariants: at most one exchange at a time; nothing is asked inside a
-//! wait that the vendor or a refusal imposed, whoever nudges; a held token is only ever replaced.
+//! depends on the first alone, working on both. What only grants with refresh tokens need is in
+//! [`chain::Consent`], what only a store needs in [`keep::Keep`]. Must not know the runtime,
+//! randomness or clocks: they come in with [`At`]; what takes time is asked for with [`Next`], one
+//! thing at a time, and its end is an event. Invariants: at most one exchange at a time; nothing is
+//! asked inside a wait that the vendor or a refusal imposed, whoever nudges; a held token is only
+//! ever replaced; what a rotating exchange brought is saved before it is shown, if it can be.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod chain;
+mod ended;
 mod event;
+mod keep;
+mod life;
+mod login;
+mod record;
+mod words;
 
-pub(super) use event::{Actions, At, Ended, Event, Next};
+pub(super) use event::{Actions, At, Configured, Device, Ended, Event, Loaded, LoginStep, Next};
+pub(super) use record::restored;
+pub(super) use words::remedy;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use chain::Consent;
+use keep::Keep;
+
 use super::schedule::{FLOOR, due};
 use super::spacing::Spacing;
-use crate::base::{ErrorCode, Failure, Mono, Now};
+use crate::base::{ErrorCode, Failure, Mono, Now, Timestamp};
+use crate::exchange::Present;
 use crate::snapshot::{Doing, Held, Nudge, Nudges, Snapshot};
 use crate::spec::{Grant, Integration, Reissue, When};
 
@@ -47,6 +63,11 @@ enum Work {
     Idle {
         early: Option<Early>,
     },
+    /// The record is on its way.
+    Loading,
+    /// The configuration is asked for the first refresh token.
+    Reading,
+    Saving(Saving),
     Asking,
     BackingOff {
         until: Mono,
@@ -55,6 +76,28 @@ enum Work {
     Refused {
         until: Mono,
     },
+    /// There is nothing that could be sent: nothing is, until someone acts.
+    Closed,
+}
+
+impl Work {
+    fn is_busy(self) -> bool {
+        match self {
+            Self::Loading | Self::Reading | Self::Saving(_) | Self::Asking => true,
+            Self::Idle { .. } | Self::BackingOff { .. } | Self::Refused { .. } | Self::Closed => {
+                false
+            }
+        }
+    }
+}
+
+/// What must be saved before the next thing is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Saving {
+    /// That a refresh token is about to be sent.
+    Intent,
+    /// What came back.
+    Answer,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +111,8 @@ enum Why {
     Trouble,
     /// Nothing was sent: a new secret ends the wait.
     Secret,
+    /// Nothing was sent: the store does not take the intent, or does not answer.
+    Store,
 }
 
 #[derive(Debug)]
@@ -87,16 +132,21 @@ pub(super) struct Machine {
     /// What readers see, but for what is derived when it is published.
     view: Snapshot,
     changed: bool,
+    /// The errand that the worker is at, and whose end is an event.
+    away: Option<Next>,
+    /// Boxed, as what follows: most integrations have neither.
+    consent: Option<Box<Consent>>,
+    keep: Option<Box<Keep>>,
 }
 
 impl Machine {
-    pub(super) fn new(spec: Arc<Integration>) -> Self {
+    /// `keeps`: there is a store that this integration's record is loaded from, and saved to.
+    pub(super) fn new(spec: Arc<Integration>, keeps: bool) -> Self {
         let view = Snapshot {
             secret_expires_at: spec.grant.secret_expiry(None),
             ..Snapshot::default()
         };
         Self {
-            spec,
             token: Token::None,
             work: Work::Idle { early: None },
             spacing: Spacing::default(),
@@ -107,6 +157,18 @@ impl Machine {
             proving: false,
             view,
             changed: false,
+            away: None,
+            consent: spec.grant.refreshing().map(|_| Box::default()),
+            keep: keeps.then(Box::default),
+            spec,
+        }
+    }
+
+    /// The held token, and the index of the secret that brought it.
+    pub(super) fn held(&self) -> Option<(&Arc<Held>, Option<usize>)> {
+        match &self.token {
+            Token::None => None,
+            Token::Held { held, .. } => Some((held, self.view.secret_in_use)),
         }
     }
 
@@ -116,36 +178,40 @@ impl Machine {
     }
 
     pub(super) fn step(&mut self, event: Event, at: At) -> Actions {
-        let was_asking = self.is_asking() && !matches!(event, Event::HeldBack);
         let mut hold = None;
+        // After a panic nobody runs the errands of this step.
+        let mut pause = None;
         match event {
             Event::Started => self.started(at),
+            Event::Loaded(loaded) => self.loaded(loaded, at),
+            Event::Configured(configured) => self.configured(configured, at),
+            Event::Saved(result) => self.saved(result, at),
             Event::Timer { used } => self.timer(used, at),
             Event::Nudged(nudges) => self.nudged(nudges, at),
             Event::Finished {
                 ended,
                 secret_moved,
-            } => hold = self.finished(ended, secret_moved, at),
-            Event::HeldBack => {
-                self.work = Work::Idle { early: None };
-                self.ask(false, at);
+            } => {
+                self.away = None;
+                hold = self.finished(ended, secret_moved, at);
             }
+            Event::HeldBack => self.held_back_now(at),
             Event::SecretChanged => self.secret_changed(at),
+            Event::Login(step) => self.login(step, at),
             Event::Panicked { failure, wait } => {
-                self.failed(failure);
-                let until = at.now.mono.plus(wait);
-                self.begin(Work::BackingOff {
-                    until,
-                    why: Why::Trouble,
-                });
+                pause = Some(wait);
+                self.panicked(failure, wait, at);
             }
         }
-        let next = match (self.is_asking(), self.planned(at.now)) {
-            (true, _) if was_asking => Next::Await,
-            (true, _) => Next::Fetch,
-            (false, Some(wait)) => Next::Sleep(wait.min(LONGEST_SLEEP)),
-            (false, None) => Next::Listen,
+        let next = match pause {
+            Some(wait) => Next::Sleep(wait),
+            None => self.next(at.now),
         };
+        if next == Next::Save
+            && let Some(keep) = &mut self.keep
+        {
+            keep.begin();
+        }
         let publish = std::mem::take(&mut self.changed).then(|| self.snapshot(at.now));
         Actions {
             publish,
@@ -154,8 +220,40 @@ impl Machine {
         }
     }
 
-    fn is_asking(&self) -> bool {
-        matches!(self.work, Work::Asking)
+    fn next(&mut self, now: Now) -> Next {
+        if self.away.is_some() {
+            return Next::Await;
+        }
+        let next = match self.work {
+            Work::Loading => Next::Load,
+            Work::Reading => Next::Configured,
+            Work::Saving(_) => Next::Save,
+            Work::Asking => Next::Fetch,
+            Work::Idle { .. } | Work::BackingOff { .. } | Work::Refused { .. } | Work::Closed => {
+                if self.keep.as_ref().is_some_and(|keep| keep.is_due(now.mono)) {
+                    Next::Save
+                } else {
+                    match self.planned(now) {
+                        Some(wait) => Next::Sleep(wait.min(LONGEST_SLEEP)),
+                        None => Next::Listen,
+                    }
+                }
+            }
+        };
+        self.away = next.is_errand().then_some(next);
+        next
+    }
+
+    /// What the exchange of [`Next::Fetch`] presents.
+    pub(super) fn present(&self) -> Present {
+        if let Some(present) = self.login_present() {
+            return present.clone();
+        }
+        let consent = self.consent.as_ref();
+        match consent.and_then(|consent| consent.refresh_token()) {
+            Some(token) => Present::RefreshToken(token.clone()),
+            None => Present::Nothing,
+        }
     }
 
     fn begin(&mut self, work: Work) {
@@ -163,34 +261,34 @@ impl Machine {
         self.changed = true;
     }
 
-    fn started(&mut self, at: At) {
-        match self.spec.refresh.when {
-            When::Always => self.ask(false, at),
-            When::Demand => self.changed = true,
-        }
-    }
-
     fn timer(&mut self, used: bool, at: At) {
         self.used |= used;
+        self.login_timer(at);
         let over = |until: Mono| until <= at.now.mono;
         match self.work {
             Work::Idle { early: Some(early) } if over(early.at) => self.ask(early.forced, at),
-            Work::Idle { .. } => {
-                if self.planned(at.now) == Some(Duration::ZERO) {
-                    self.renew(at);
-                }
-            }
+            Work::Idle { .. } => self.renew(at),
             Work::BackingOff { until, .. } | Work::Refused { until } if over(until) => {
                 self.ask(false, at);
             }
-            Work::Asking | Work::BackingOff { .. } | Work::Refused { .. } => {}
+            Work::Loading
+            | Work::Reading
+            | Work::Saving(_)
+            | Work::Asking
+            | Work::BackingOff { .. }
+            | Work::Refused { .. }
+            | Work::Closed => {}
         }
     }
 
+    /// Asks if the token, or the refresh token, is due.
     fn renew(&mut self, at: At) {
-        if self.spec.refresh.when == When::Always || self.used {
+        let is_over = |left: Option<Duration>| left == Some(Duration::ZERO);
+        let due = is_over(self.until_due(at.now));
+        let wanted = self.spec.refresh.when == When::Always || self.used;
+        if is_over(self.until_use(at.now)) || (due && wanted) {
             self.ask(false, at);
-        } else if let Token::Held { due, .. } = &mut self.token {
+        } else if due && let Token::Held { due, .. } = &mut self.token {
             *due = None;
             self.changed = true;
         }
@@ -226,14 +324,6 @@ impl Machine {
         }
     }
 
-    fn secret_changed(&mut self, at: At) {
-        // Without a valid token an idle worker is one that nobody asks.
-        if matches!(self.work, Work::Idle { .. }) && !self.valid(at.now) {
-            return;
-        }
-        self.prove(self.floor().max(at.now.mono));
-    }
-
     /// Begins an exchange, unless the vendor asked this client to wait.
     fn ask(&mut self, forced: bool, at: At) {
         let now = at.now.mono;
@@ -245,11 +335,53 @@ impl Machine {
             let why = Why::Trouble;
             return self.begin(Work::BackingOff { until, why });
         }
+        if self.may_present(forced, at) {
+            self.send(forced, at);
+        }
+    }
+
+    fn send(&mut self, forced: bool, at: At) {
+        let now = at.now.mono;
         if forced {
             self.spacing.force(now, &self.spec.refresh);
         }
         self.last_exchange = Some(now);
         self.begin(Work::Asking);
+    }
+
+    fn held_back_now(&mut self, at: At) {
+        self.away = None;
+        if self.login_present().is_some() {
+            return self.login_held_back(at);
+        }
+        if let Some(consent) = &mut self.consent {
+            consent.not_spent();
+        }
+        self.work = Work::Idle { early: None };
+        self.ask(false, at);
+    }
+
+    fn panicked(&mut self, failure: Failure, wait: Duration, at: At) {
+        self.away = None;
+        if self.login_present().is_some() {
+            self.login_failed(failure.clone());
+        }
+        // What was obtained is good, whatever happened to saving it.
+        let ready = self.consent.as_mut().and_then(|it| it.ready.take());
+        if let Some(ready) = ready {
+            self.issued(ready.held, ready.secret_in_use, at);
+        }
+        if let Some(keep) = &mut self.keep {
+            keep.chain = self.consent.is_some();
+            if !keep.loaded {
+                self.failed(failure);
+                return self.begin(Work::Loading);
+            }
+        }
+        self.failed(failure);
+        let until = at.now.mono.plus(wait);
+        let why = Why::Trouble;
+        self.begin(Work::BackingOff { until, why });
     }
 
     fn held_back(&self, at: At) -> Failure {
@@ -267,114 +399,6 @@ impl Machine {
             retry_after: Some(at.hold.since(at.now.mono)),
             at: at.now.wall,
         }
-    }
-
-    fn finished(&mut self, ended: Ended, secret_moved: bool, at: At) -> Option<Mono> {
-        let now = at.now.mono;
-        let proving = std::mem::take(&mut self.proving);
-        let policy = &self.spec.refresh;
-        let mut hold = None;
-        let (failure, work) = match ended {
-            Ended::Issued {
-                held,
-                secret_in_use,
-            } => {
-                // The first read of a secret counts as a change: the first token proves it.
-                let unproven = secret_moved && !proving && self.view.last_success_at.is_some();
-                self.issued(held, secret_in_use, at);
-                if unproven {
-                    self.prove(self.floor().max(now));
-                }
-                return None;
-            }
-            Ended::Transient {
-                retry_after,
-                failure,
-            } => {
-                self.troubles = self.troubles.saturating_add(1);
-                let asked = retry_after.map(|wait| wait.min(LONGEST_RETRY_AFTER));
-                hold = asked.map(|wait| now.plus(wait));
-                let wait = policy.backoff.wait(self.troubles, at.draw);
-                let until = now.plus(wait.max(asked.unwrap_or_default()));
-                let why = Why::Trouble;
-                (failure, Work::BackingOff { until, why })
-            }
-            Ended::Refused(failure) => {
-                self.refusals = self.refusals.saturating_add(1);
-                let asked = failure
-                    .retry_after
-                    .unwrap_or_default()
-                    .min(LONGEST_RETRY_AFTER);
-                let wait = policy.rejected_backoff.wait(self.refusals, at.draw);
-                let until = now.plus(wait.max(asked));
-                (failure, Work::Refused { until })
-            }
-            Ended::DeadGrant(failure) => {
-                let until = now.plus(DEAD_GRANT_WAIT);
-                (failure, Work::Refused { until })
-            }
-            Ended::SecretUnavailable(failure) => {
-                let (until, why) = (now.plus(SECRET_WAIT), Why::Secret);
-                (failure, Work::BackingOff { until, why })
-            }
-        };
-        self.failed(failure);
-        self.begin(work);
-        // The refused secret may already be the old one. Only once: a source that yields
-        // something new at every read would else turn refusals into a loop.
-        if secret_moved && !proving {
-            self.prove(self.floor().max(now));
-        }
-        hold
-    }
-
-    /// Plans an exchange for the sake of a changed secret, where that makes sense.
-    fn prove(&mut self, soonest: Mono) {
-        let early = Some(Early {
-            at: soonest,
-            forced: false,
-        });
-        let waiting = match self.work {
-            Work::Idle { .. } => Work::Idle { early },
-            Work::Refused { .. } => Work::Refused { until: soonest },
-            Work::BackingOff {
-                why: Why::Secret, ..
-            } => Work::BackingOff {
-                until: soonest,
-                why: Why::Secret,
-            },
-            // The next try takes the new secret.
-            Work::Asking
-            | Work::BackingOff {
-                why: Why::Trouble, ..
-            } => return,
-        };
-        self.proving = true;
-        self.begin(waiting);
-    }
-
-    fn issued(&mut self, held: Arc<Held>, secret_in_use: Option<usize>, at: At) {
-        let only_at_expiry = Self::asks_only_at_expiry(&self.spec);
-        let sent_at = held.sent_at().mono;
-        self.last_exchange = self.last_exchange.max(Some(sent_at));
-        self.used = false;
-        self.troubles = 0;
-        self.refusals = 0;
-        self.view.failure = None;
-        self.view.consecutive_failures = 0;
-        self.view.finished = self.view.finished.saturating_add(1);
-        self.view.last_success_at = Some(at.now.wall);
-        self.view.secret_in_use = secret_in_use;
-        self.view.secret_expires_at = self.spec.grant.secret_expiry(secret_in_use);
-        let due = due(held.lifetime(), &self.spec.refresh, only_at_expiry, at.draw);
-        self.token = Token::Held { held, due };
-        self.begin(Work::Idle { early: None });
-    }
-
-    fn failed(&mut self, failure: Failure) {
-        self.view.failure = Some(Arc::new(failure));
-        self.view.consecutive_failures = self.view.consecutive_failures.saturating_add(1);
-        self.view.finished = self.view.finished.saturating_add(1);
     }
 
     fn valid(&self, now: Now) -> bool {
@@ -395,16 +419,25 @@ impl Machine {
             .forced_from(self.last_exchange, &self.spec.refresh)
     }
 
-    /// Time until the next exchange; `None` where none is planned, or one is in flight.
-    fn planned(&self, now: Now) -> Option<Duration> {
+    /// Time until the next exchange; `None` where none is planned, or one is under way.
+    fn until_exchange(&self, now: Now) -> Option<Duration> {
         match self.work {
-            Work::Asking => None,
+            Work::Loading | Work::Reading | Work::Saving(_) | Work::Asking | Work::Closed => None,
             Work::BackingOff { until, .. } | Work::Refused { until } => Some(until.since(now.mono)),
             Work::Idle { early } => {
                 let early = early.map(|early| early.at.since(now.mono));
-                [early, self.until_due(now)].into_iter().flatten().min()
+                let waits = [early, self.until_due(now), self.until_use(now)];
+                waits.into_iter().flatten().min()
             }
         }
+    }
+
+    /// Time until there is anything to do.
+    fn planned(&self, now: Now) -> Option<Duration> {
+        let save = self.keep.as_ref().and_then(|keep| keep.again());
+        let at = [save, self.login_next()].into_iter().flatten().min();
+        let wait = at.map(|at| at.since(now.mono));
+        [wait, self.until_exchange(now)].into_iter().flatten().min()
     }
 
     fn until_due(&self, now: Now) -> Option<Duration> {
@@ -417,7 +450,14 @@ impl Machine {
         Some(left.max(self.floor().since(now.mono)))
     }
 
-    fn snapshot(&self, now: Now) -> Snapshot {
+    /// Time until the refresh token is used for its own sake.
+    fn until_use(&self, now: Now) -> Option<Duration> {
+        let refreshing = self.spec.grant.refreshing()?;
+        let use_by = self.consent.as_ref()?.use_by(refreshing)?;
+        Some(use_by.since(now.wall).max(self.floor().since(now.mono)))
+    }
+
+    pub(super) fn snapshot(&self, now: Now) -> Snapshot {
         Snapshot {
             held: match &self.token {
                 Token::None => None,
@@ -425,17 +465,31 @@ impl Machine {
             },
             doing: match self.work {
                 Work::Idle { .. } => Doing::Idle,
-                Work::Asking => Doing::Asking,
+                Work::Loading | Work::Reading | Work::Saving(_) | Work::Asking => Doing::Asking,
                 Work::BackingOff { until, .. } => Doing::BackingOff { until },
-                Work::Refused { .. } => Doing::Refused,
+                Work::Refused { .. } | Work::Closed => Doing::Refused,
             },
             forced_from: self.forced_from(),
-            refresh_at: self.planned(now).map(|wait| now.wall.plus(wait)),
+            refresh_at: self.until_exchange(now).map(|wait| now.wall.plus(wait)),
+            refresh_token_expires_at: self.refresh_token_end().map(|(at, _)| at),
+            store_error: self.store_error().map(str::to_owned),
             ..self.view.clone()
         }
     }
+
+    /// Until when the refresh token lives if it is not used, and how long it lives in all.
+    pub(super) fn refresh_token_end(&self) -> Option<(Timestamp, Duration)> {
+        self.consent.as_ref()?.end()
+    }
+
+    /// Why something is not saved.
+    pub(super) fn store_error(&self) -> Option<&str> {
+        self.keep.as_ref()?.error()
+    }
 }
 
+#[cfg(test)]
+mod chain_properties;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! Invariant: single flight is ownership, and no failure takes a valid token away.
 
 mod api;
+mod consent;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzz;
@@ -19,6 +20,7 @@ mod worker;
 
 pub use api::render as render_api_call;
 pub use supervisor::{Deps, Supervisor};
+pub use worker::Keeping;
 
 #[cfg(test)]
 mod tests;

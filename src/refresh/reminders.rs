@@ -6,7 +6,7 @@ use crate::base::{Mono, Now};
 use crate::spec::{EndingSecret, Grant};
 
 /// Often enough to be seen by whoever is on duty, seldom enough not to be filtered away.
-const AGAIN: Duration = Duration::from_hours(24);
+pub(super) const AGAIN: Duration = Duration::from_hours(24);
 
 /// When each secret of one integration was last told.
 #[derive(Debug, Default)]

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use tracing::{debug, error, info, warn};
 
-use super::reminders::Reminders;
-use crate::base::{ErrorCode, Failure, HumanDuration, Now};
+use super::machine;
+use super::reminders::{AGAIN, Reminders};
+use crate::base::{ErrorCode, Failure, HumanDuration, Mono, Now, Timestamp};
 use crate::snapshot::Snapshot;
-use crate::spec::{Integration, SecretKind};
+use crate::spec::{Integration, SECRET_WARNING, SecretKind};
 use crate::telemetry::{Loudness, Throttle};
 
 const DAY: u64 = 86_400;
@@ -22,9 +23,80 @@ pub(super) struct Report {
     /// The last warnings, so that a lasting flaw is told once and not at every renewal.
     warned: Vec<String>,
     reminders: Reminders,
+    /// The store does not take what is to be saved.
+    unsaved: bool,
+    /// The refresh token's end that was told last, and when.
+    told_end: Option<Box<(Timestamp, Mono)>>,
 }
 
 impl Report {
+    /// A token that was stored before this start.
+    pub(super) fn restored(&mut self, spec: &Integration, snapshot: &Snapshot) {
+        let Some(held) = snapshot.held.as_ref().filter(|_| !self.announced) else {
+            return;
+        };
+        let id = &spec.id;
+        let expires_at = held.expires_at().map(tracing::field::display);
+        let refresh_at = snapshot.refresh_at.map(tracing::field::display);
+        info!(
+            integration.id = %id, provider = %spec.provider, expires_at, refresh_at,
+            token.fingerprint = held.short_fingerprint(), "token of '{id}' taken from the store"
+        );
+        self.announced = true;
+    }
+
+    /// Once when saving begins to fail, and once when it works again.
+    pub(super) fn store(&mut self, spec: &Integration, error: Option<&str>) {
+        let id = &spec.id;
+        match (error, self.unsaved) {
+            (Some(error), false) => warn!(
+                integration.id = %id, provider = %spec.provider, error,
+                "what must outlive the broker of '{id}' is not in the store: {error}; it is kept \
+                 in memory and saved as soon as possible"
+            ),
+            (None, true) => info!(
+                integration.id = %id, provider = %spec.provider,
+                "what must outlive the broker of '{id}' is saved: the store recovered"
+            ),
+            (Some(_), true) | (None, false) => {}
+        }
+        self.unsaved = error.is_some();
+    }
+
+    /// A refresh token that ends soon, once a day: fourteen days ahead, or with a third of its life
+    /// left where that is less.
+    pub(super) fn ending_refresh_token(
+        &mut self,
+        spec: &Integration,
+        end: Option<(Timestamp, Duration)>,
+        now: Now,
+    ) {
+        let Some((end, span)) = end else {
+            return;
+        };
+        let left = end.since(now.wall);
+        if left > SECRET_WARNING.min(span / 3) {
+            self.told_end = None;
+            return;
+        }
+        let again = |told: &(Timestamp, Mono)| told.0 != end || now.mono.since(told.1) >= AGAIN;
+        if !self.told_end.as_deref().is_none_or(again) {
+            return;
+        }
+        self.told_end = Some(Box::new((end, now.mono)));
+        let id = &spec.id;
+        let when = if left.is_zero() {
+            "has expired".to_owned()
+        } else {
+            format!("expires in {}", HumanDuration(rounded(left)))
+        };
+        let remedy = machine::remedy(spec);
+        warn!(
+            integration.id = %id, provider = %spec.provider, refresh_token.expires_at = %end,
+            "the refresh token of '{id}' {when} ({end}): {remedy}"
+        );
+    }
+
     pub(super) fn issued(&mut self, spec: &Integration, snapshot: &Snapshot) {
         let Some(held) = &snapshot.held else {
             return;
@@ -185,6 +257,33 @@ pub(super) fn dead_on_arrival(spec: &Integration, now: Now) -> Failure {
         retry_after: None,
         at: now.wall,
     }
+}
+
+/// A secret's source that does not answer.
+pub(super) fn silent_secret(spec: &Integration, now: Now) -> Failure {
+    Failure {
+        code: ErrorCode::SecretUnavailable,
+        description: format!(
+            "the configured refresh token of '{}' could not be read: its source does not answer",
+            spec.id
+        ),
+        hint: None,
+        vendor: None,
+        retry_after: None,
+        at: now.wall,
+    }
+}
+
+/// For people: days, or what is left of the last one.
+fn rounded(left: Duration) -> Duration {
+    let seconds = left.as_secs();
+    let unit = match seconds {
+        DAY.. => DAY,
+        3600.. => 3600,
+        60.. => 60,
+        _ => 1,
+    };
+    Duration::from_secs(seconds / unit * unit)
 }
 
 fn whole_seconds(duration: Duration) -> Duration {

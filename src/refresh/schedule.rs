@@ -11,6 +11,8 @@ use crate::spec::{RefreshPolicy, Reissue};
 pub(super) const FLOOR: Duration = Duration::from_secs(1);
 /// Time enough for a slow exchange and a few tries before a token of ordinary life runs out.
 const MARGIN: Duration = Duration::from_secs(30);
+/// Time enough for an exchange and a few tries without a store.
+const INTENT_MARGIN: Duration = Duration::from_mins(1);
 
 /// How long after the request was sent the token is renewed; `None`: never. `draw` is uniform in
 /// `0.0..1.0`; `only_at_expiry` is for tokens that asking earlier would not change.
@@ -35,6 +37,12 @@ pub(super) fn due(
         early.unwrap_or(lifetime).min(latest)
     };
     Some(due.max(FLOOR))
+}
+
+/// An exchange waits for the store to take its intent until so much of the held token's life is
+/// left; then it goes without.
+pub(super) fn intent_margin(lifetime: Duration) -> Duration {
+    INTENT_MARGIN.max(lifetime / 10).min(lifetime / 2)
 }
 
 #[cfg(test)]
@@ -79,6 +87,13 @@ mod tests {
         }
         assert_eq!(due(None, &with(Reissue::Independent), false, 0.5), None);
         assert_eq!(due(None, &with(Reissue::Same), true, 0.5), None);
+    }
+
+    #[test]
+    fn the_store_is_waited_for_as_long_as_the_token_can_spare() {
+        let seconds = |life| intent_margin(Duration::from_secs(life)).as_secs();
+        let margins = [10, 60, 120, 600, 1200, 86_400].map(seconds);
+        assert_eq!(margins, [5, 30, 60, 60, 120, 8640]);
     }
 
     #[test]

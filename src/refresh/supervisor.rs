@@ -1,19 +1,21 @@
-//! All workers: built first, run together, each restarted if it panics.
+//! All workers: one task each for the life of its integration, restarted if it panics, and handed
+//! over when the definition changes.
 //!
-//! Owns the tasks and the waits that integrations of one client share. Invariant: what goes wrong
-//! in one worker is seen in its own integration only.
+//! Owns the tasks and the waits that integrations of one client share. Invariants: what goes wrong
+//! in one worker is seen in its own integration only; a worker begins when the one before it has
+//! ended, so that two never talk to a vendor for one integration.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt as _;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::hold::Hold;
-use super::worker::{self, Worker};
-use crate::base::Clock;
+use super::worker::{self, Keeping, Parts, Worker};
+use crate::base::{Clock, IntegrationId};
 use crate::exchange::TokenSource;
 use crate::snapshot::Reader;
 use crate::spec::Integration;
@@ -23,13 +25,52 @@ use crate::telemetry::{IntegrationCounters, Metrics};
 pub struct Deps {
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
+    pub keeping: Keeping,
 }
 
 #[derive(Debug)]
 pub struct Supervisor {
     deps: Deps,
     holds: HashMap<(String, String), Arc<Hold>>,
-    pub(super) workers: Vec<Worker>,
+    seats: HashMap<IntegrationId, Arc<Seat>>,
+    /// Built, and begun by [`Supervisor::start`].
+    pub(super) workers: Vec<(Worker, Arc<Seat>)>,
+    started: bool,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// Where one integration's workers follow each other.
+#[derive(Debug)]
+pub(super) struct Seat {
+    reader: Reader,
+    orders: Mutex<Orders>,
+}
+
+#[derive(Debug)]
+struct Orders {
+    /// Ends the worker that sits here, between two actions.
+    retire: CancellationToken,
+    next: Option<Order>,
+    /// The task has ended: nobody follows orders any more.
+    over: bool,
+}
+
+#[derive(Debug)]
+enum Order {
+    Leave,
+    /// The latest definition; ones that nobody came to work for are forgotten.
+    Succeed(Box<Parts>),
+}
+
+impl Seat {
+    fn is_unsaved(&self) -> bool {
+        self.reader.get().store_error.is_some()
+    }
+
+    fn orders(&self) -> MutexGuard<'_, Orders> {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Supervisor {
@@ -37,52 +78,168 @@ impl Supervisor {
         Self {
             deps,
             holds: HashMap::new(),
+            seats: HashMap::new(),
             workers: Vec::new(),
+            started: false,
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
         }
     }
 
-    /// Builds a worker; it begins with [`Supervisor::run`].
+    /// A worker for this definition; it begins with [`Supervisor::start`]. If the integration has
+    /// one already, that one is retired, and this one takes over what it leaves, readers included.
     pub fn add(
         &mut self,
         spec: Arc<Integration>,
         source: Arc<dyn TokenSource>,
         counters: Arc<IntegrationCounters>,
     ) -> Reader {
+        let id = spec.id.clone();
         let hold = spec
             .quota_key()
             .map(|key| Arc::clone(self.holds.entry(key).or_default()));
-        let Deps { clock, metrics } = self.deps.clone();
-        let (worker, reader) = worker::build(spec, source, counters, hold, clock, metrics);
-        self.workers.push(worker);
+        let Deps {
+            clock,
+            metrics,
+            keeping,
+        } = self.deps.clone();
+        let persist = keeping.of(&spec).map(Box::new);
+        let parts = Parts {
+            spec,
+            source,
+            counters,
+            hold,
+            clock,
+            metrics,
+            persist,
+        };
+        if let Some(seat) = self.seats.get(&id) {
+            let mut orders = seat.orders();
+            if !orders.over {
+                orders.next = Some(Order::Succeed(Box::new(parts)));
+                orders.retire.cancel();
+                return seat.reader.clone();
+            }
+        }
+        let (worker, reader) = worker::build(parts);
+        let seat = Arc::new(Seat {
+            reader: reader.clone(),
+            orders: Mutex::new(Orders {
+                retire: self.stop.child_token(),
+                next: None,
+                over: false,
+            }),
+        });
+        self.seats.insert(id, Arc::clone(&seat));
+        if self.started {
+            self.spawn(worker, seat);
+        } else {
+            self.workers.push((worker, seat));
+        }
         reader
     }
 
-    /// Runs all workers until `stop`, then awaits the exchanges in flight: no new one begins.
-    pub async fn run(self, stop: CancellationToken) {
-        let mut tasks = JoinSet::new();
-        for worker in self.workers {
-            tasks.spawn(keep_running(Box::new(worker), stop.clone()));
+    /// Retires the worker of an integration that is no longer wanted: an exchange in flight is
+    /// awaited, and no other one follows.
+    pub fn remove(&mut self, id: &IntegrationId) {
+        if let Some(seat) = self.seats.get(id) {
+            let mut orders = seat.orders();
+            orders.next = Some(Order::Leave);
+            orders.retire.cancel();
         }
-        while let Some(ended) = tasks.join_next().await {
-            if ended.is_err() {
-                tracing::error!("a worker could not be restarted; its integration stands still");
-            }
+        self.seats
+            .retain(|_, seat| !seat.orders().over || seat.is_unsaved());
+        self.holds.retain(|_, hold| Arc::strong_count(hold) > 1);
+    }
+
+    /// Begins with all workers that were added, and with those to come as they do.
+    pub fn start(&mut self) {
+        self.started = true;
+        for (worker, seat) in std::mem::take(&mut self.workers) {
+            self.spawn(worker, seat);
         }
+    }
+
+    fn spawn(&self, worker: Worker, seat: Arc<Seat>) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(tend(Box::new(worker), seat, stop));
+    }
+
+    /// No exchange begins any more; those in flight are awaited by [`Supervisor::ended`].
+    pub fn stop(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+    }
+
+    /// Returns when every worker has ended.
+    pub async fn ended(&self) {
+        self.tasks.wait().await;
+    }
+
+    /// The integrations whose workers have not ended.
+    pub fn unfinished(&self) -> Vec<IntegrationId> {
+        let busy = self.seats.iter().filter(|(_, seat)| !seat.orders().over);
+        let mut busy: Vec<_> = busy.map(|(id, _)| id.clone()).collect();
+        busy.sort();
+        busy
+    }
+
+    /// The integrations that hold something the store does not, removed ones among them.
+    pub fn unsaved(&self) -> Vec<IntegrationId> {
+        let unsaved = self.seats.iter().filter(|(_, seat)| seat.is_unsaved());
+        let mut unsaved: Vec<_> = unsaved.map(|(id, _)| id.clone()).collect();
+        unsaved.sort();
+        unsaved
+    }
+
+    /// Runs all workers until `stop`, then awaits the exchanges in flight.
+    #[cfg(test)]
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        self.start();
+        stop.cancelled().await;
+        self.stop();
+        self.ended().await;
     }
 }
 
-/// Runs a worker, again and again if it panics; its board, and so the token it holds, lives on.
-pub(super) async fn keep_running(mut worker: Box<Worker>, stop: CancellationToken) {
+/// One integration's workers, each after the one before, until there is nobody to follow.
+async fn tend(mut worker: Box<Worker>, seat: Arc<Seat>, stop: CancellationToken) {
+    loop {
+        let retire = seat.orders().retire.clone();
+        let work = AssertUnwindSafe(keep_running(worker, retire)).catch_unwind();
+        let ended = work.await;
+        if ended.is_err() {
+            tracing::error!("a worker could not be restarted; its integration stands still");
+        }
+        let mut orders = seat.orders();
+        let (Ok(retired), Some(Order::Succeed(parts)), false) =
+            (ended, orders.next.take(), stop.is_cancelled())
+        else {
+            orders.over = true;
+            return;
+        };
+        orders.retire = stop.child_token();
+        drop(orders);
+        worker = Box::new(worker::succeed(*parts, retired.retire()));
+    }
+}
+
+/// Runs a worker until it is retired, again and again if it panics; its board, and so the token it
+/// holds, lives on.
+pub(super) async fn keep_running(
+    mut worker: Box<Worker>,
+    retire: CancellationToken,
+) -> Box<Worker> {
     loop {
         // What a panic can leave half done is the machine, and `panicked` puts it into a wait.
-        let run = AssertUnwindSafe(worker.run(&stop));
+        let run = AssertUnwindSafe(worker.run(&retire));
         if run.catch_unwind().await.is_ok() {
-            return;
+            return worker;
         }
         let wait = worker.panicked();
         // Slept here, too: a worker that panics at once must not spin.
         tokio::select! {
-            () = stop.cancelled() => return,
+            () = retire.cancelled() => return worker,
             () = tokio::time::sleep(wait) => {}
         }
     }

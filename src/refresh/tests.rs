@@ -12,21 +12,26 @@ use serde_json::Map;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{Deps, Supervisor};
+use super::{Deps, Keeping, Supervisor};
 use crate::base::{Clock, ErrorCode, Failure, Issued, Now, Secret, Timestamp, TokioClock};
-use crate::exchange::{Outcome, TokenSource};
+use crate::exchange::{Ask, DeviceAuthorization, Outcome, TokenSource};
 use crate::secrets::Changes;
 use crate::snapshot::{Denied, Doing, MinTtl, Nudge, Reader, Rejected, State, Want};
 use crate::spec::{
     Api, ClientAuth, Endpoint, Grant, Integration, Method, Net, RefreshPolicy, Reissue,
     RequestFormat, SecretSource, StaticToken, Template, TokenRequest, Vendor, When,
 };
+use crate::store::Memory;
 use crate::telemetry::{IntegrationCounters, Metrics};
 
 mod demand;
 mod fresh;
+mod kept;
+mod succession;
 mod told;
 mod trouble;
+
+pub(super) use kept::rotating;
 
 /// An integration at a made-up vendor.
 pub(super) fn integration(name: &str, refresh: RefreshPolicy) -> Integration {
@@ -137,7 +142,7 @@ impl Script {
 }
 
 impl TokenSource for Script {
-    fn exchange(&self) -> BoxFuture<'_, Outcome> {
+    fn ask<'a>(&'a self, _ask: Ask<'a>) -> BoxFuture<'a, Option<Outcome>> {
         async {
             let sent_at = self.clock.now();
             self.asked.lock().unwrap().push(sent_at);
@@ -147,7 +152,7 @@ impl TokenSource for Script {
             self.in_flight.fetch_sub(1, Ordering::SeqCst);
             let scripted = self.first.lock().unwrap().pop_front();
             let answer = scripted.unwrap_or_else(|| self.then.lock().unwrap().clone());
-            match answer {
+            Some(match answer {
                 Answer::Is(outcome) => outcome,
                 Answer::Panic => panic!("scripted"),
                 Answer::Token(lifetime) => {
@@ -160,11 +165,16 @@ impl TokenSource for Script {
                         sent_at,
                         lifetime,
                         secret_in_use: None,
+                        refresh_token: None,
                     }))
                 }
-            }
+            })
         }
         .boxed()
+    }
+
+    fn device_authorization(&self) -> BoxFuture<'_, Result<DeviceAuthorization, Outcome>> {
+        async { panic!("no device flow") }.boxed()
     }
 
     fn secret_changes(&self) -> &Changes {
@@ -180,6 +190,24 @@ struct Engine {
     stop: CancellationToken,
 }
 
+/// A vendor that answers from a script, then always the same.
+fn vendor(
+    clock: &Arc<TokioClock>,
+    script: impl IntoIterator<Item = Answer>,
+    then: Answer,
+) -> Arc<Script> {
+    Arc::new(Script {
+        clock: Arc::clone(clock),
+        latency: Duration::from_millis(50),
+        first: Mutex::new(script.into_iter().collect()),
+        then: Mutex::new(then),
+        asked: Mutex::default(),
+        in_flight: AtomicUsize::new(0),
+        issued: AtomicU64::new(0),
+        secrets: Changes::default(),
+    })
+}
+
 impl Engine {
     fn new() -> Self {
         let wall = Timestamp::parse_rfc3339("2026-11-22T00:00:00Z").unwrap();
@@ -187,6 +215,7 @@ impl Engine {
         let deps = Deps {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             metrics: Arc::new(Metrics::default()),
+            keeping: Keeping::Memory(Arc::new(Memory::new(Arc::clone(&clock) as Arc<dyn Clock>))),
         };
         Self {
             clock,
@@ -212,16 +241,7 @@ impl Engine {
         script: impl IntoIterator<Item = Answer>,
         then: Answer,
     ) -> (Arc<Script>, Reader) {
-        let vendor = Arc::new(Script {
-            clock: Arc::clone(&self.clock),
-            latency: Duration::from_millis(50),
-            first: Mutex::new(script.into_iter().collect()),
-            then: Mutex::new(then),
-            asked: Mutex::default(),
-            in_flight: AtomicUsize::new(0),
-            issued: AtomicU64::new(0),
-            secrets: Changes::default(),
-        });
+        let vendor = vendor(&self.clock, script, then);
         let source = Arc::clone(&vendor) as Arc<dyn TokenSource>;
         let spec = Arc::new(spec);
         let reader = self.supervisor.as_mut().unwrap().add(

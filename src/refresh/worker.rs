@@ -1,8 +1,14 @@
-//! The async shell around one integration's state machine: timers, nudges, changed secrets, one
-//! exchange at a time.
+//! The async shell around one integration's state machine: timers, nudges, changed secrets, logins,
+//! one exchange, load or save at a time.
 //!
 //! Owns the board. Must not decide anything: the machine does. Invariants: this is the only caller
-//! of its `TokenSource`, one call at a time; an exchange in flight is never cancelled.
+//! of its `TokenSource`, one call at a time; an exchange in flight is never cancelled, and what it
+//! brought is saved before the worker ends.
+
+mod persist;
+
+pub use persist::Keeping;
+pub(super) use persist::Persist;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +17,14 @@ use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 
 use super::api;
+use super::consent::Consents;
 use super::hold::Hold;
-use super::machine::{At, Ended, Event, Machine, Next};
+use super::machine::{At, Configured, Ended, Event, Loaded, Machine, Next};
 use super::report::{self, Report};
 use crate::base::{Clock, Failure, Mono, Now};
-use crate::exchange::{Outcome, TokenSource};
-use crate::snapshot::{Board, Held, Reader, Snapshot, board};
-use crate::spec::Integration;
+use crate::exchange::{Ask, Outcome, TokenSource};
+use crate::snapshot::{Board, Call, Held, Reader, Snapshot, board};
+use crate::spec::{Change, Integration};
 use crate::telemetry::{IntegrationCounters, Metrics, RefreshLabel};
 
 #[derive(Debug)]
@@ -33,22 +40,122 @@ pub(super) struct Worker {
     report: Report,
     /// Panics since the last success.
     panics: u32,
+    /// The machine has been told that it may begin, or goes on for one that was.
+    begun: bool,
+    persist: Option<Box<Persist>>,
+    consents: Consents,
+    /// The configured refresh token may have changed.
+    reread: bool,
+    /// Exchanges that were told of.
+    told: u64,
+}
+
+/// What a retired worker leaves to the one that takes its place.
+#[derive(Debug)]
+pub(super) struct Carried {
+    spec: Arc<Integration>,
+    /// Readers stay with it.
+    board: Board,
+    machine: Machine,
+    report: Report,
+    persist: Option<Box<Persist>>,
+}
+
+/// What a worker is made of.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) spec: Arc<Integration>,
+    pub(super) source: Arc<dyn TokenSource>,
+    pub(super) counters: Arc<IntegrationCounters>,
+    pub(super) hold: Option<Arc<Hold>>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) metrics: Arc<Metrics>,
+    /// `None`: nothing outlives the worker.
+    pub(super) persist: Option<Box<Persist>>,
+}
+
+/// What woke a worker.
+enum Woken {
+    Stop,
+    Timer,
+    Call(Call),
+    Secrets,
 }
 
 /// The worker and its reader; nothing runs yet.
-pub(super) fn build(
-    spec: Arc<Integration>,
-    source: Arc<dyn TokenSource>,
-    counters: Arc<IntegrationCounters>,
-    hold: Option<Arc<Hold>>,
-    clock: Arc<dyn Clock>,
-    metrics: Arc<Metrics>,
-) -> (Worker, Reader) {
-    let (board, reader) = board(Snapshot::default(), Machine::asks_only_at_expiry(&spec));
-    let worker = Worker {
-        machine: Machine::new(Arc::clone(&spec)),
-        report: Report::default(),
+pub(super) fn build(parts: Parts) -> (Worker, Reader) {
+    let only_at_expiry = Machine::asks_only_at_expiry(&parts.spec);
+    let (board, reader) = board(
+        Snapshot::default(),
+        only_at_expiry,
+        parts.spec.grant.takes_logins(),
+    );
+    let machine = Machine::new(Arc::clone(&parts.spec), parts.persist.is_some());
+    (assemble(parts, board, machine, Report::default()), reader)
+}
+
+/// The worker of a definition that takes the place of another one; readers stay, and see at once
+/// what is left of what they saw.
+pub(super) fn succeed(mut parts: Parts, carried: Carried) -> Worker {
+    let Carried {
+        spec: before,
+        board,
+        machine,
+        report,
+        persist,
+    } = carried;
+    if let (Some(persist), Some(before)) = (&mut parts.persist, persist) {
+        persist.go_on_from(&before);
+    }
+    let change = parts.spec.change_from(&before);
+    let at = At {
+        now: parts.clock.now(),
+        hold: parts.hold.as_ref().map_or(Mono::START, |hold| hold.until()),
+        draw: fastrand::f64(),
+    };
+    let mut rendered = None;
+    let mut warnings = Vec::new();
+    if parts.spec.api != before.api
+        && let Some((held, secret_in_use)) = machine.held()
+    {
+        let issued = held.to_issued(secret_in_use);
+        let (api, left_out) = api::render(&parts.spec.api, &parts.spec.grant, &issued);
+        rendered = Some(Arc::new(Held::new(issued, api)));
+        warnings = left_out;
+    }
+    let keeps = parts.persist.is_some();
+    let machine = machine.succeeded_by(Arc::clone(&parts.spec), keeps, change, rendered, at);
+    board.set_asks_only_at_expiry(Machine::asks_only_at_expiry(&parts.spec));
+    let snapshot = machine.snapshot(at.now);
+    let told = snapshot.finished;
+    board.publish(snapshot);
+    let anew = change == Change::Request;
+    let report = if anew { Report::default() } else { report };
+    let mut worker = assemble(parts, board, machine, report);
+    worker.begun = !anew;
+    worker.told = told;
+    worker.reread = change == Change::Secrets && worker.machine.reads_configured();
+    if !warnings.is_empty() {
+        worker.report.left_out(&worker.spec, warnings);
+    }
+    worker
+}
+
+fn assemble(parts: Parts, board: Board, machine: Machine, report: Report) -> Worker {
+    let Parts {
+        spec,
+        source,
+        counters,
+        hold,
+        clock,
+        metrics,
+        persist,
+    } = parts;
+    Worker {
+        machine,
+        report,
         panics: 0,
+        begun: false,
         spec,
         source,
         counters,
@@ -56,77 +163,203 @@ pub(super) fn build(
         metrics,
         hold,
         board,
-    };
-    (worker, reader)
+        persist,
+        consents: Consents::default(),
+        reread: false,
+        told: 0,
+    }
 }
 
 impl Worker {
-    /// Runs until `stop`; call again after a panic, with [`Worker::panicked`] in between.
+    /// Runs until `stop`, then saves what is unsaved; call again after a panic, with [`Worker::panicked`] in between.
     pub(super) async fn run(&mut self, stop: &CancellationToken) {
-        let mut next = if self.panics == 0 {
-            self.step(Event::Started)
-        } else {
+        let mut next = if std::mem::replace(&mut self.begun, true) {
             Next::Sleep(Duration::ZERO)
+        } else {
+            self.step(Event::Started)
         };
         loop {
+            let stopped = stop.is_cancelled();
             let event = match next {
-                Next::Fetch if stop.is_cancelled() => return,
+                // Nothing has been sent.
+                _ if stopped && self.machine.is_about_to_ask() => break,
+                // Boxed: seldom, and thousands of workers sleep.
+                Next::Load => Box::pin(self.load()).await,
+                Next::Save => Event::Saved(Box::pin(self.save()).await),
+                Next::Configured => Event::Configured(Box::pin(self.configured()).await),
                 Next::Fetch => match self.exchange(stop).await {
                     Some(event) => event,
-                    None if stop.is_cancelled() => return,
+                    None if stop.is_cancelled() => break,
                     None => Event::HeldBack,
                 },
+                Next::Sleep(_) | Next::Listen | Next::Await if self.reread && !stopped => {
+                    self.reread = false;
+                    Event::Configured(Box::pin(self.configured()).await)
+                }
                 // A flood of nudges must not keep what is due from being done.
-                Next::Sleep(Duration::ZERO) if !stop.is_cancelled() => Event::Timer {
+                Next::Sleep(Duration::ZERO) if !stopped => Event::Timer {
                     used: self.board.take_used(),
                 },
                 Next::Sleep(_) | Next::Listen | Next::Await => {
-                    // Only this loop exchanges, so no exchange can be in flight here.
+                    // Only this loop runs errands, so none can be under way here.
                     match self.woken(next.sleep(), stop).await {
                         Some(event) => event,
-                        None => return,
+                        None => break,
                     }
                 }
             };
             next = self.step(event);
         }
+        Box::pin(self.wind_up()).await;
+    }
+
+    /// What is unsaved is tried once more.
+    async fn wind_up(&mut self) {
+        let at = self.at();
+        self.machine.settle(at);
+        if self.machine.begin_last_save() {
+            let result = self.save().await;
+            let _next = self.step(Event::Saved(result));
+            self.machine.settle(at);
+        }
+    }
+
+    /// Ends it between two actions, for another one to take its place.
+    pub(super) fn retire(self) -> Carried {
+        let Self {
+            spec,
+            board,
+            machine,
+            report,
+            source: _,
+            counters: _,
+            clock: _,
+            metrics: _,
+            hold: _,
+            panics: _,
+            begun: _,
+            persist,
+            consents: _,
+            reread: _,
+            told: _,
+        } = self;
+        Carried {
+            spec,
+            board,
+            machine,
+            report,
+            persist,
+        }
     }
 
     /// `None`: stop.
-    async fn woken(&self, wait: Option<Duration>, stop: &CancellationToken) -> Option<Event> {
-        let timer = async {
-            match wait {
-                Some(wait) => tokio::time::sleep(wait).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => None,
-            () = self.source.secret_changes().changed() => Some(Event::SecretChanged),
-            nudges = self.board.nudged() => Some(Event::Nudged(nudges)),
-            () = timer => Some(Event::Timer { used: self.board.take_used() }),
+    async fn woken(&mut self, wait: Option<Duration>, stop: &CancellationToken) -> Option<Event> {
+        loop {
+            let woken = {
+                let (board, secrets) = (&mut self.board, self.source.secret_changes());
+                let timer = async {
+                    match wait {
+                        Some(wait) => tokio::time::sleep(wait).await,
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => Woken::Stop,
+                    () = secrets.changed() => Woken::Secrets,
+                    call = board.called() => Woken::Call(call),
+                    () = timer => Woken::Timer,
+                }
+            };
+            return Some(match woken {
+                Woken::Stop => return None,
+                Woken::Secrets => {
+                    self.reread = self.machine.reads_configured();
+                    Event::SecretChanged
+                }
+                Woken::Call(Call::Nudges(nudges)) => Event::Nudged(nudges),
+                Woken::Call(Call::Login(wish)) => {
+                    let taken = {
+                        let now = self.clock.now();
+                        self.consents.take(wish, &self.spec, &*self.source, now)
+                    };
+                    let taken = Box::pin(taken).await;
+                    let Some(login) = taken else {
+                        continue;
+                    };
+                    Event::Login(login)
+                }
+                Woken::Timer => Event::Timer {
+                    used: self.board.take_used(),
+                },
+            });
         }
+    }
+
+    fn at(&self) -> At {
+        At {
+            now: self.clock.now(),
+            hold: self.hold.as_ref().map_or(Mono::START, |hold| hold.until()),
+            draw: fastrand::f64(),
+        }
+    }
+
+    async fn load(&mut self) -> Event {
+        let now = self.clock.now();
+        let Some(persist) = &mut self.persist else {
+            return Event::Loaded(Loaded::Nothing);
+        };
+        let (loaded, warnings) = persist.load(&self.spec, now).await;
+        self.report.left_out(&self.spec, warnings);
+        Event::Loaded(loaded)
+    }
+
+    async fn save(&mut self) -> Result<(), String> {
+        let record = self.machine.record(self.clock.now());
+        match &mut self.persist {
+            Some(persist) => persist.save(&record).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn configured(&self) -> Configured {
+        let read = self.source.configured_refresh_token();
+        let failure = match tokio::time::timeout(self.spec.refresh.timeout, read).await {
+            Ok(Ok(token)) => return Ok(token),
+            Ok(Err(outcome)) => outcome.failure().cloned(),
+            Err(_elapsed) => None,
+        };
+        let now = self.clock.now();
+        Err(failure.unwrap_or_else(|| report::silent_secret(&self.spec, now)))
     }
 
     /// Steps the machine and publishes what it says.
     fn step(&mut self, event: Event) -> Next {
-        let at = At {
-            now: self.clock.now(),
-            hold: self.hold.as_ref().map_or(Mono::START, |hold| hold.until()),
-            draw: fastrand::f64(),
-        };
+        let at = self.at();
         self.report.ending_secrets(&self.spec, at.now);
-        let finished = matches!(event, Event::Finished { .. });
+        let opened = matches!(event, Event::Loaded(_) | Event::Configured(_));
+        let panicked = matches!(event, Event::Panicked { .. });
         let actions = self.machine.step(event, at);
         if let (Some(until), Some(hold)) = (actions.hold, &self.hold) {
             hold.prolong(until);
         }
+        let end = self.machine.refresh_token_end();
+        self.report.ending_refresh_token(&self.spec, end, at.now);
+        self.report.store(&self.spec, self.machine.store_error());
         if let Some(snapshot) = actions.publish {
-            if finished {
+            let ended = snapshot.finished > self.told;
+            self.told = snapshot.finished;
+            if panicked {
+                // Told already.
+            } else if ended || (opened && snapshot.is_refused()) {
                 self.tell(&snapshot, at.now);
+            } else if opened {
+                self.report.restored(&self.spec, &snapshot);
             }
             self.board.publish(snapshot);
+            if self.consents.is_awaited() {
+                self.consents.answer(&self.board.latest());
+            }
         }
         actions.next
     }
@@ -146,7 +379,12 @@ impl Worker {
         let (hold, clock) = (self.hold.as_deref(), &*self.clock);
         let may_send =
             || !stop.is_cancelled() && hold.is_none_or(|hold| hold.until() <= clock.now().mono);
-        let outcome = self.source.exchange_if(&may_send).await?;
+        let ask = Ask {
+            present: self.machine.present(),
+            may_send: &may_send,
+            trace: None,
+        };
+        let outcome = self.source.ask(ask).await?;
         let now = self.clock.now();
         let (ended, label) = self.ended(outcome, now);
         self.counters.refresh(label);
@@ -156,24 +394,26 @@ impl Worker {
         // again at the publication.
         let _answered = self.board.nudged().now_or_never();
         let _answered = self.board.take_used();
+        let secret_moved = self.source.secret_changes().take();
+        self.reread |= secret_moved && self.machine.reads_configured();
         Some(Event::Finished {
             ended,
-            secret_moved: self.source.secret_changes().take(),
+            secret_moved,
         })
     }
 
     fn ended(&mut self, outcome: Outcome, now: Now) -> (Ended, RefreshLabel) {
         match outcome {
-            Outcome::Issued(issued) => {
+            Outcome::Issued(mut issued) => {
+                let refresh_token = issued.refresh_token.take();
                 let (api, warnings) = api::render(&self.spec.api, &self.spec.grant, &issued);
                 let secret_in_use = issued.secret_in_use;
                 let held = Arc::new(Held::new(*issued, api));
                 if held.is_expired(now) {
-                    let failure = report::dead_on_arrival(&self.spec, now);
-                    let retry_after = None;
                     let ended = Ended::Transient {
-                        retry_after,
-                        failure,
+                        retry_after: None,
+                        failure: report::dead_on_arrival(&self.spec, now),
+                        refresh_token,
                     };
                     return (ended, RefreshLabel::Transient);
                 }
@@ -181,6 +421,7 @@ impl Worker {
                 let ended = Ended::Issued {
                     held,
                     secret_in_use,
+                    refresh_token,
                 };
                 (ended, RefreshLabel::Issued)
             }
@@ -191,11 +432,27 @@ impl Worker {
                 let ended = Ended::Transient {
                     retry_after,
                     failure,
+                    refresh_token: None,
+                };
+                (ended, RefreshLabel::Transient)
+            }
+            Outcome::Ambiguous {
+                retry_after,
+                failure,
+                refresh_token,
+            } => {
+                let ended = Ended::Ambiguous {
+                    retry_after,
+                    failure,
+                    refresh_token,
                 };
                 (ended, RefreshLabel::Transient)
             }
             Outcome::BadCredential(f) => (Ended::Refused(f), RefreshLabel::BadCredential),
             Outcome::BadRequest(f) => (Ended::Refused(f), RefreshLabel::BadRequest),
+            Outcome::AuthorizationPending { slower } => {
+                (Ended::Pending { slower }, RefreshLabel::Transient)
+            }
             Outcome::DeadGrant(f) => (Ended::DeadGrant(f), RefreshLabel::DeadGrant),
             Outcome::Expired(f) => (Ended::Refused(f), RefreshLabel::Expired),
             Outcome::SecretUnavailable(f) => {

@@ -22,6 +22,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     scope: Some("openid,AdobeID,campaign_sdk"),
     standing_token: false,
     rotation: Rotation::TwoAtOnce,
+    renewal: None,
     lifetime: Duration::from_secs(24),
     true_lifetime: |stated| stated,
     shown: &["grant_type", "client_id", "scope"],
@@ -74,7 +75,7 @@ fn decide(call: &TokenCall<'_>) -> Decision {
             "the credential has no such scope (sandbox)",
         );
     }
-    Decision::Issue(Permission { scope })
+    Decision::Issue(Permission { scope, grant: None })
 }
 
 fn issued(_permission: &Permission, token: &str, lifetime: Duration) -> Reply {

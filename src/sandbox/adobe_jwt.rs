@@ -22,6 +22,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     token_path: "/ims/exchange/jwt",
     scope: None,
     rotation: Rotation::OneSecret,
+    renewal: None,
     shown: &["client_id"],
     decide,
     issued,
@@ -90,6 +91,7 @@ fn decide(call: &TokenCall<'_>) -> Decision {
     }
     Decision::Issue(Permission {
         scope: "campaign_sdk".to_owned(),
+        grant: None,
     })
 }
 

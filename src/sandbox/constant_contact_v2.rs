@@ -20,6 +20,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     scope: None,
     standing_token: true,
     rotation: Rotation::OneSecret,
+    renewal: None,
     lifetime: Duration::from_secs(315_359_999),
     true_lifetime: |stated| stated,
     shown: &[],

@@ -8,6 +8,7 @@ use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::consent::{self, Grants, Settings};
 use super::fault::Order;
 use super::reply::Reply;
 use super::state::Shared;
@@ -78,6 +79,9 @@ pub(super) fn reply(shared: &Shared, method: &Method, path: &str, body: &[u8]) -
                 Err(message) => Reply::problem(StatusCode::CONFLICT, message),
             };
         }
+        ("refresh-tokens" | "consent" | "device" | "grant", _) => {
+            return consents(state.grants.as_mut(), action, method, body);
+        }
         ("" | "fault" | "lifetime" | "secret", _) => {
             let message = "GET /control/VENDOR, POST or DELETE /control/VENDOR/fault, PUT /control/VENDOR/lifetime, POST /control/VENDOR/secret";
             return Reply::problem(StatusCode::METHOD_NOT_ALLOWED, message);
@@ -92,12 +96,60 @@ pub(super) fn reply(shared: &Shared, method: &Method, path: &str, body: &[u8]) -
     Reply::json(StatusCode::OK, &state.report(vendor))
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Decided {
+    user_code: String,
+    allow: bool,
+}
+
+/// What a person would do, and what became of it.
+fn consents(grants: Option<&mut Grants>, action: &str, method: &Method, body: &[u8]) -> Reply {
+    let Some(grants) = grants else {
+        let message = "nobody consents to anything at this vendor";
+        return Reply::problem(StatusCode::NOT_FOUND, message);
+    };
+    match (action, method) {
+        ("refresh-tokens", &Method::GET) => Reply::json(StatusCode::OK, &grants.report()),
+        ("refresh-tokens", &Method::DELETE) => {
+            Reply::json(StatusCode::OK, &json!({ "revoked": grants.revoke_all() }))
+        }
+        ("grant", &Method::POST) => {
+            let refresh_token = grants.consented();
+            Reply::json(StatusCode::OK, &json!({ "refresh_token": refresh_token }))
+        }
+        ("consent", &Method::PUT) => match parse(body).and_then(read::<Settings>) {
+            Ok(settings) => {
+                grants.settings = settings;
+                Reply::json(StatusCode::OK, &grants.report())
+            }
+            Err(message) => Reply::problem(StatusCode::BAD_REQUEST, &message),
+        },
+        ("device", &Method::POST) => match parse(body).and_then(read::<Decided>) {
+            Ok(decided) if grants.decide(&decided.user_code, decided.allow) => {
+                Reply::json(StatusCode::OK, &json!({ "allowed": decided.allow }))
+            }
+            Ok(_) => Reply::problem(StatusCode::NOT_FOUND, "nobody waits under this user_code"),
+            Err(message) => Reply::problem(StatusCode::BAD_REQUEST, &message),
+        },
+        _ => {
+            let message = "GET or DELETE /control/VENDOR/refresh-tokens, PUT /control/VENDOR/consent, POST /control/VENDOR/grant, POST /control/VENDOR/device";
+            Reply::problem(StatusCode::METHOD_NOT_ALLOWED, message)
+        }
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(body: Value) -> Result<T, String> {
+    serde_json::from_value(body).map_err(|error| error.to_string())
+}
+
 fn overview(shared: &Shared, method: &Method) -> Reply {
     if method != Method::GET {
         return Reply::problem(StatusCode::METHOD_NOT_ALLOWED, "only GET here");
     }
     let reports: Vec<Value> = VENDORS
         .iter()
+        .chain(consent::VENDORS)
         .filter_map(|vendor| shared.vendor(vendor.name))
         .map(|(vendor, state)| state.report(vendor))
         .collect();

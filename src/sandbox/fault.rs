@@ -43,6 +43,10 @@ pub(super) enum Fault {
         #[serde(default)]
         half_way: bool,
     },
+    /// The request is carried out, and the answer is lost: the connection is reset.
+    Lose {},
+    /// The ordinary answer without its access token.
+    NoToken {},
     /// 200 and JSON by its header, noise by its content.
     Garbage {},
     /// The vendor's own 429.
@@ -172,6 +176,8 @@ impl Fault {
             ),
             Self::Hang {}
             | Self::Reset { .. }
+            | Self::Lose {}
+            | Self::NoToken {}
             | Self::Garbage {}
             | Self::Throttle { .. }
             | Self::Refuse {} => (true, ""),
@@ -206,6 +212,11 @@ impl Fault {
             }
             Self::Reset { half_way: false } => break_off(reset).await,
             Self::Reset { half_way: true } => half_way(answer(), reset.clone()),
+            Self::Lose {} => {
+                drop(answer());
+                break_off(reset).await
+            }
+            Self::NoToken {} => without_token(answer()).into_response(),
             Self::Garbage {} => {
                 let noise = std::iter::repeat_with(|| fastrand::u8(128..)).take(200);
                 let mut reply = Reply::json(StatusCode::OK, &Value::Null);
@@ -260,6 +271,14 @@ fn with_retry_after(reply: Reply, seconds: Option<u64>) -> Reply {
 async fn break_off(reset: &CancellationToken) -> Response<Body> {
     reset.cancel();
     std::future::pending().await
+}
+
+fn without_token(mut reply: Reply) -> Reply {
+    if let Ok(Value::Object(mut members)) = serde_json::from_slice(&reply.body) {
+        members.remove("access_token");
+        reply.body = Value::Object(members).to_string().into();
+    }
+    reply
 }
 
 fn half_way(mut reply: Reply, reset: CancellationToken) -> Response<Body> {

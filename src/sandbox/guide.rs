@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use http::StatusCode;
 
+use super::consent::{self, Renewal};
 use super::reply::Reply;
 use super::vendor::{Rotation, VENDORS, Vendor};
 
@@ -56,8 +57,49 @@ fn text(address: SocketAddr) -> String {
             );
         }
     }
+    for vendor in consent::VENDORS {
+        consents(vendor, address, &mut text);
+    }
     text.push_str(FAULTS);
     text
+}
+
+/// Of a vendor that people consent to.
+fn consents(vendor: &Vendor, address: SocketAddr, text: &mut String) {
+    let (name, base) = (vendor.name, format!("http://{address}/{}", vendor.name));
+    let kind = match vendor.renewal {
+        Some(Renewal::Grace) => "a refresh token used again soon brings the same pair",
+        Some(Renewal::LongLived) => "the refresh token stays the same",
+        Some(Renewal::Strict) | None => {
+            "a refresh token works once; using it again ends the consent"
+        }
+    };
+    let _infallible = write!(
+        text,
+        "\n== {name}: a person consents; {kind}\n\
+         client_id      {id}    (a public client leaves out the secret)\n\
+         client_secret  {secret}\n\
+         refresh_token  {first}    (consented to already)\n\
+         authorization_endpoint         {base}/authorize    (PKCE with S256)\n\
+         device_authorization_endpoint  {base}/device/code\n\
+         token_endpoint                 {base}{token_path}\n\
+         \n# a token\n\
+         curl {base}{token_path} -d grant_type=refresh_token -d client_id={id} -d \
+         refresh_token={first}\n\
+         \n# what became of each refresh token, and the end of all consents\n\
+         curl http://{address}/control/{name}/refresh-tokens\n\
+         curl -X DELETE http://{address}/control/{name}/refresh-tokens\n\
+         \n# consent without a person (also \"deny\", \"ask\"), or for one device\n\
+         curl -X PUT http://{address}/control/{name}/consent -d '{{\"consent\": \"allow\"}}'\n\
+         curl http://{address}/control/{name}/device -d '{{\"user_code\": \"ABCD-EFGH\", \
+         \"allow\": true}}'\n\
+         \n# a further consent: its refresh token\n\
+         curl -X POST http://{address}/control/{name}/grant\n",
+        id = vendor.client_id,
+        secret = vendor.client_secret,
+        first = consent::first_refresh_token(vendor),
+        token_path = vendor.token_path,
+    );
 }
 
 /// What follows the URL to ask for a token, or about the one there is.
@@ -85,6 +127,8 @@ const FAULTS: &str = r#"
 {"kind": "delay", "seconds": 2}       the ordinary answer, late
 {"kind": "hang"}                      no answer
 {"kind": "reset"}                     connection reset; with "half_way": true in the middle of the answer
+{"kind": "lose"}                      carried out, and the answer is lost
+{"kind": "no_token"}                  the ordinary answer without its access token
 {"kind": "garbage"}                   200, but no JSON
 {"kind": "throttle", "retry_after": 5}   the vendor's own 429
 {"kind": "refuse"}                    the vendor's own answer to wrong credentials

@@ -25,6 +25,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     scope: None,
     standing_token: false,
     rotation: Rotation::OneSecret,
+    renewal: None,
     lifetime: Duration::from_secs(12),
     true_lifetime: |stated| stated,
     shown: &["grant_type", "client_id", "user_id", "company_id"],

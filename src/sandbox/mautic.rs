@@ -23,6 +23,7 @@ pub(super) const MAUTIC: Vendor = Vendor {
     scope: None,
     standing_token: false,
     rotation: Rotation::OneSecret,
+    renewal: None,
     lifetime: Duration::from_secs(16),
     true_lifetime: |stated| stated,
     shown: &["grant_type", "client_id", "scope"],

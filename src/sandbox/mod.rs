@@ -6,6 +6,7 @@
 
 mod adobe_campaign;
 mod adobe_jwt;
+mod consent;
 mod constant_contact_v2;
 mod control;
 mod fault;
@@ -32,6 +33,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+pub use consent::{Renewal, VENDORS as CONSENT_VENDORS};
 use state::Shared;
 pub use vendor::{VENDORS, Vendor};
 

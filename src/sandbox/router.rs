@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::reply::{Body, Reply};
 use super::state::{Shared, shown_request};
 use super::vendor::{ApiCall, Decision, FORM, TokenCall, Vendor, content_type};
-use super::{control, guide};
+use super::{consent, control, guide};
 use crate::base::Secret;
 
 const BODY_LIMIT: usize = 64 * 1024;
@@ -47,9 +47,42 @@ pub(super) async fn handle(
     let path = format!("/{below}");
     if path == vendor.token_path {
         token(shared, vendor, reset, &parts, &body).await
+    } else if let Some(reply) = with_a_person(shared, vendor, &parts, &path, &body) {
+        reply.into_response()
     } else {
         api(shared, vendor, &parts, &path).into_response()
     }
+}
+
+/// The pages and the device authorization endpoint of vendors that people consent to.
+fn with_a_person(
+    shared: &Shared,
+    vendor: &'static Vendor,
+    parts: &Parts,
+    path: &str,
+    body: &Bytes,
+) -> Option<Reply> {
+    vendor.renewal?;
+    let (_, mut state) = shared.vendor(vendor.name)?;
+    if path == "/device/code" && parts.method == Method::POST {
+        let parsed = parsed(&parts.headers, body);
+        let (headers, address) = (&parts.headers, shared.address);
+        return Some(consent::begin_device(
+            &mut state,
+            vendor,
+            address,
+            headers,
+            parsed.as_ref(),
+        ));
+    }
+    let visit = consent::Visit {
+        address: shared.address,
+        method: &parts.method,
+        path,
+        query: parts.uri.query().unwrap_or_default(),
+        body,
+    };
+    consent::visit(state.grants.as_mut()?, vendor, &visit)
 }
 
 async fn token(
@@ -105,6 +138,9 @@ fn ordinary(
     let Some((_, mut state)) = shared.vendor(vendor.name) else {
         return Reply::problem(StatusCode::NOT_FOUND, "no such vendor here");
     };
+    if vendor.renewal.is_some() {
+        return consent::token(&mut state, vendor, &parts.headers, parsed);
+    }
     let decision = (vendor.decide)(&TokenCall {
         headers: &parts.headers,
         body: parsed,

@@ -24,6 +24,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     scope: None,
     standing_token: false,
     rotation: Rotation::StagedThenActivated,
+    renewal: None,
     lifetime: Duration::from_secs(20),
     true_lifetime,
     shown: &["grant_type", "client_id", "scope", "account_id"],
@@ -125,6 +126,7 @@ fn is_account_id(value: &Value) -> bool {
 fn permission(scope: &str) -> Permission {
     Permission {
         scope: scope.to_owned(),
+        grant: None,
     }
 }
 

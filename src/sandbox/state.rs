@@ -12,6 +12,7 @@ use http::HeaderMap;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
+use super::consent::{self, Grants};
 use super::fault::{Armed, Fault};
 use super::secrets::Secrets;
 use super::vendor::{Permission, VENDORS, Vendor};
@@ -49,6 +50,8 @@ pub(super) struct VendorState {
     faulted: u64,
     tokens: VecDeque<Standing>,
     pub(super) secrets: Secrets,
+    /// Of vendors that people consent to.
+    pub(super) grants: Option<Grants>,
     last_request: Value,
 }
 
@@ -56,6 +59,7 @@ impl Shared {
     pub(super) fn new(address: SocketAddr) -> Self {
         let vendors = VENDORS
             .iter()
+            .chain(consent::VENDORS)
             .map(|vendor| (vendor, Mutex::new(VendorState::new(vendor))))
             .collect();
         Self { address, vendors }
@@ -92,6 +96,9 @@ impl VendorState {
             faulted: 0,
             tokens: standing.into_iter().collect(),
             secrets: Secrets::new(vendor),
+            grants: vendor
+                .renewal
+                .map(|renewal| Grants::new(renewal, consent::first_refresh_token(vendor))),
             last_request: Value::Null,
         }
     }
@@ -143,7 +150,15 @@ impl VendorState {
             .rev()
             .find(|standing| standing.token == *token)
             .filter(|standing| now < standing.accepted_until)
+            .filter(|standing| self.is_consented(standing))
             .map(|standing| standing.permission.clone())
+    }
+
+    fn is_consented(&self, standing: &Standing) -> bool {
+        match (&self.grants, standing.permission.grant) {
+            (Some(grants), Some(grant)) => grants.is_alive(grant),
+            _ => true,
+        }
     }
 
     /// Every token issued so far is refused from now on; how many that were.

@@ -1,5 +1,6 @@
 //! Over real sockets, byte by byte: what a client of the emulated vendors sees.
 
+mod consents;
 mod faults;
 mod vendors;
 
@@ -137,7 +138,7 @@ async fn the_guide_names_every_vendor_credentials_and_curl_lines() {
     let sandbox = start().await;
     let guide = sandbox.send("GET", "/", &[], "").await;
     assert_eq!(guide.status, 200);
-    for vendor in VENDORS {
+    for vendor in VENDORS.iter().chain(CONSENT_VENDORS) {
         for needed in [
             vendor.name,
             vendor.client_id,

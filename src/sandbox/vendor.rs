@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, Method};
 use serde_json::Value;
 
+use super::consent::Renewal;
 use super::reply::Reply;
 use super::secrets::Secrets;
 use super::{
@@ -45,6 +46,8 @@ pub struct Vendor {
     /// The "secret" is a token that was made once and is good for years.
     pub standing_token: bool,
     pub rotation: Rotation,
+    /// A person consents to it, and refresh tokens keep the consent alive.
+    pub renewal: Option<Renewal>,
     /// What `expires_in` says at first: short, so that a demo shows renewals.
     pub lifetime: Duration,
     /// How long a token is really accepted when `expires_in` says `lifetime`.
@@ -157,6 +160,8 @@ pub enum Decision {
 pub struct Permission {
     /// Space-separated; empty: nothing. Vendors without scopes leave it empty and ignore it.
     pub(super) scope: String,
+    /// The consent it came from, and ends with.
+    pub(super) grant: Option<u64>,
 }
 
 /// A request to the API side.

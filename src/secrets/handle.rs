@@ -71,7 +71,6 @@ impl fmt::Debug for Outside {
 
 impl Handle {
     /// The latest value. A file is looked at first, so that a swapped secret is used at once.
-    #[cfg(test)]
     pub async fn read(&self) -> Result<Secret, Unavailable> {
         self.read_by(None).await
     }
@@ -92,7 +91,7 @@ impl Handle {
     /// A vendor refused this value: a command is run again at the next read, at most every 30 s.
     pub fn refused(&self) {
         if let Self::Outside(outside) = self {
-            outside.state().stale = true;
+            outside.refused();
         }
     }
 
@@ -144,6 +143,10 @@ impl Outside {
             let problem = state.problem.as_deref().unwrap_or("has not been read yet");
             Unavailable(format!("{} {problem}", self.name()))
         })
+    }
+
+    pub(super) fn refused(&self) {
+        self.state().stale = true;
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -233,3 +233,25 @@ async fn who_reads_a_new_value_is_not_told_of_it() {
     assert_eq!(read, Ok(Secret::new("two, longer")));
     assert!(!reader.take() && other.take());
 }
+
+#[tokio::test]
+async fn keys_are_read_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    let vault = Vault::new(Arc::new(SystemClock));
+    let source = SecretSource::File(path.clone());
+    for bytes in [&[0, 255, 10, 10][..], b"text\n"] {
+        fs::write(&path, bytes).unwrap();
+        assert_eq!(vault.read_bytes(&source).await.unwrap().as_slice(), bytes);
+    }
+    for (content, words) in [(vec![], "is empty"), (vec![b'x'; 70_000], "larger than")] {
+        fs::write(&path, content).unwrap();
+        let error = vault.read_bytes(&source).await.unwrap_err().to_string();
+        assert!(error.contains(words) && error.contains("/key"), "{error}");
+    }
+    fs::remove_file(&path).unwrap();
+    let error = vault.read_bytes(&source).await.unwrap_err().to_string();
+    assert!(error.contains("does not exist"), "{error}");
+    let value = SecretSource::Value(Secret::new("v"));
+    assert_eq!(vault.read_bytes(&value).await.unwrap().as_slice(), b"v");
+}

@@ -11,8 +11,9 @@ use futures_util::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
 use super::command::Surroundings;
-use super::handle::{Handle, Outside};
-use crate::base::Clock;
+use super::file;
+use super::handle::{Handle, Outside, Unavailable};
+use crate::base::{Clock, Zeroizing};
 use crate::spec::SecretSource;
 
 /// Watching files is limited per node and blind on some mounts; looking is neither.
@@ -80,6 +81,21 @@ impl Vault {
         Handle::Outside(outside)
     }
 
+    /// What a source holds right now, as it is: a file's newline too, and no text need be in it.
+    pub async fn read_bytes(
+        &self,
+        source: &SecretSource,
+    ) -> Result<Zeroizing<Vec<u8>>, Unavailable> {
+        let SecretSource::File(path) = source else {
+            let secret = self.open(source).read().await?;
+            return Ok(Zeroizing::new(secret.expose().as_bytes().to_vec()));
+        };
+        let (name, path) = (path.display().to_string(), path.clone());
+        let read = tokio::task::spawn_blocking(move || file::bytes(&path)).await;
+        let read = read.unwrap_or_else(|error| Err(format!("cannot be read: {error}")));
+        read.map_err(|reason| Unavailable(format!("file {name} {reason}")))
+    }
+
     /// Looks at every source in use every ten seconds, until `stop`.
     pub async fn poll(&self, stop: CancellationToken) {
         while stop
@@ -87,12 +103,25 @@ impl Vault {
             .await
             .is_some()
         {
-            let looked = futures_util::stream::iter(self.in_use())
-                .for_each_concurrent(SIDE_BY_SIDE, |outside| async move { outside.look().await });
-            if stop.run_until_cancelled(looked).await.is_none() {
+            if stop.run_until_cancelled(self.look()).await.is_none() {
                 return;
             }
         }
+    }
+
+    /// Looks at every source in use now. Commands are run again, too, as the operator may know
+    /// that they have something new to say; each at most as often as ever.
+    pub async fn look_again(&self) {
+        for outside in self.in_use() {
+            outside.refused();
+        }
+        self.look().await;
+    }
+
+    async fn look(&self) {
+        futures_util::stream::iter(self.in_use())
+            .for_each_concurrent(SIDE_BY_SIDE, |outside| async move { outside.look().await })
+            .await;
     }
 
     fn in_use(&self) -> Vec<Arc<Outside>> {

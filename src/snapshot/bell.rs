@@ -34,6 +34,8 @@ impl Nudges {
 pub(super) struct Bell {
     flags: AtomicU8,
     used: AtomicBool,
+    /// Set anew when the definition behind the board changes.
+    asks_only_at_expiry: AtomicBool,
     notify: Notify,
 }
 
@@ -51,6 +53,14 @@ impl Bell {
             }
             self.notify.notified().await;
         }
+    }
+
+    pub(super) fn set_asks_only_at_expiry(&self, value: bool) {
+        self.asks_only_at_expiry.store(value, Ordering::Relaxed);
+    }
+
+    pub(super) fn asks_only_at_expiry(&self) -> bool {
+        self.asks_only_at_expiry.load(Ordering::Relaxed)
     }
 
     pub(super) fn mark_used(&self) {

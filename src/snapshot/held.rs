@@ -35,6 +35,7 @@ impl Held {
             sent_at,
             lifetime,
             secret_in_use: _,
+            refresh_token: _,
         } = issued;
         let expires_at = lifetime.map(|lifetime| sent_at.wall.plus(lifetime));
         let fingerprint = Sha256::digest(access_token.expose().as_bytes()).into();
@@ -106,6 +107,38 @@ impl Held {
 
     pub fn is_expired(&self, now: Now) -> bool {
         self.left(now).is_some_and(|left| left.is_zero())
+    }
+
+    /// The answer it was made of: for making it anew, which is seldom.
+    pub fn to_issued(&self, secret_in_use: Option<usize>) -> Issued {
+        let tail = self.tail.expose();
+        let text = Zeroizing::new(format!("{{{}", tail.strip_prefix(',').unwrap_or(tail)));
+        let mut members: Map<String, Value> = serde_json::from_str(&text).unwrap_or_default();
+        if self.lifetime.is_some() {
+            members.shift_remove("expires_at");
+        }
+        let scope = members.get("scope").and_then(Value::as_str);
+        let scope = scope.map(str::to_owned);
+        if scope.is_some() {
+            members.shift_remove("scope");
+        }
+        Issued {
+            access_token: self.token.clone(),
+            token_type: self.token_type.clone(),
+            scope,
+            members,
+            sent_at: self.sent_at,
+            lifetime: self.lifetime,
+            secret_in_use,
+            refresh_token: None,
+        }
+    }
+
+    /// The answer as it may lie in a file: without `expires_in`, which would be wrong at once.
+    pub fn json_at_rest(&self) -> Zeroizing<String> {
+        let token = self.escaped.as_ref().unwrap_or(&self.token).expose();
+        let parts = [HEAD, token, &self.middle, self.tail.expose()];
+        Zeroizing::new(parts.concat())
     }
 
     /// The token answer (RFC 6749 section 5.1) as JSON at `now`: for the caller alone, nothing else
@@ -187,6 +220,7 @@ mod tests {
             sent_at: at(0),
             lifetime: lifetime.map(Duration::from_secs),
             secret_in_use: None,
+            refresh_token: None,
         }
     }
 
@@ -227,6 +261,37 @@ mod tests {
             assert_eq!(answer["token_type"], "Bearer");
             assert_eq!(answer["expires_in"], u64::MAX);
         }
+    }
+
+    #[test]
+    fn what_it_was_made_of_comes_back() {
+        for (lifetime, scope, members) in [
+            (
+                Some(3600),
+                Some("a b"),
+                json!({"rest_url": "https://x/", "n": 1}),
+            ),
+            (None, None, json!({})),
+            (None, None, json!({"scope": ["a"]})),
+        ] {
+            let before = Issued {
+                scope: scope.map(str::to_owned),
+                ..issued(lifetime, &members)
+            };
+            let held = Held::new(before.clone(), ApiCall::default());
+            assert_eq!(held.to_issued(None), before);
+        }
+    }
+
+    #[test]
+    fn at_rest_there_is_no_time_left() {
+        let held = Held::new(issued(Some(3600), &json!({"n": 1})), ApiCall::default());
+        let answer: Value = serde_json::from_str(&held.json_at_rest()).unwrap();
+        assert_eq!(
+            answer,
+            json!({"access_token": "tok\"1", "token_type": "Bearer",
+                "expires_at": "2026-11-22T01:00:00Z", "scope": "a b", "n": 1})
+        );
     }
 
     #[test]

@@ -8,9 +8,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Shared;
 use super::bell::Nudge;
+use super::consent::{self, Begun, LoginError};
 use super::held::Held;
 use super::state::{Doing, Snapshot};
-use crate::base::{Clock, Failure, Now};
+use crate::base::{Clock, Failure, Now, Secret};
 
 /// How much time a caller wants left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +94,6 @@ pub struct Refreshed {
 #[derive(Debug, Clone)]
 pub struct Reader {
     shared: Arc<Shared>,
-    asks_only_at_expiry: bool,
 }
 
 /// What one look at a snapshot says.
@@ -108,19 +108,36 @@ enum Look {
 }
 
 impl Reader {
-    pub(super) fn new(shared: Arc<Shared>, asks_only_at_expiry: bool) -> Self {
-        Self {
-            shared,
-            asks_only_at_expiry,
-        }
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Waits for a snapshot other than `seen`; `None` once there will be no other.
+    pub async fn after(&self, seen: &Arc<Snapshot>) -> Option<Arc<Snapshot>> {
+        self.shared.latest.after(seen).await
     }
 
     pub fn get(&self) -> Arc<Snapshot> {
         self.shared.latest.get()
     }
 
+    /// Whether both see what the same worker publishes.
+    pub fn is_of_one_board(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
     pub fn nudge(&self, nudge: Nudge) {
         self.shared.bell.ring(nudge);
+    }
+
+    /// Begins a login in the place of one that was begun before.
+    pub async fn login(&self) -> Result<Begun, LoginError> {
+        consent::begin(self.shared.logins.as_ref()).await
+    }
+
+    /// Goes on with a login, with what came back from the vendor's page: a URL, or its query.
+    pub async fn complete_login(&self, redirect: Secret) -> Result<(), LoginError> {
+        consent::complete(self.shared.logins.as_ref(), redirect).await
     }
 
     /// The held token if it is good now: the path of almost every request, without waiting.
@@ -178,7 +195,7 @@ impl Reader {
             }
             nudge = Nudge::Short;
             if snapshot.doing == Doing::Idle {
-                let left = if self.asks_only_at_expiry {
+                let left = if self.shared.bell.asks_only_at_expiry() {
                     held.left(now)
                 } else {
                     None

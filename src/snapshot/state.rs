@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::consent::LoginState;
 use super::held::Held;
 use crate::base::{ErrorCode, Failure, Mono, Now, Timestamp};
 
@@ -38,6 +39,8 @@ pub struct Snapshot {
     pub secret_expires_at: Option<Timestamp>,
     pub refresh_token_expires_at: Option<Timestamp>,
     pub store_error: Option<String>,
+    /// How the last login stands.
+    pub login: Option<LoginState>,
 }
 
 impl Default for Snapshot {
@@ -55,6 +58,7 @@ impl Default for Snapshot {
             secret_expires_at: None,
             refresh_token_expires_at: None,
             store_error: None,
+            login: None,
         }
     }
 }

@@ -8,6 +8,7 @@ use super::secret::{SecretCandidate, SecretSource};
 use super::template::RequestValue;
 use super::url::Endpoint;
 use crate::base::Timestamp;
+use url::Url;
 
 /// Shared with whoever carries it out: there may be thousands.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +17,9 @@ pub enum Grant {
     ClientCredentials(Arc<TokenRequest>),
     /// RFC 7523 section 2.1, with the variants of vendors.
     JwtBearer(Arc<TokenRequest>, Arc<Bearer>),
+    /// RFC 6749 section 6: access tokens come from a refresh token, which consent or the
+    /// configuration brought.
+    RefreshToken(Arc<TokenRequest>, Arc<Refreshing>),
     /// A JWT of our own making is the token.
     SignedJwt(Box<Assertion>),
     /// A token that somebody else obtained.
@@ -28,6 +32,7 @@ impl Grant {
         match self {
             Self::ClientCredentials(_) => "client_credentials",
             Self::JwtBearer(..) => "jwt_bearer",
+            Self::RefreshToken(_, refreshing) => refreshing.first.name(),
             Self::SignedJwt(_) => "signed_jwt",
             Self::Static(_) => "static",
         }
@@ -36,7 +41,9 @@ impl Grant {
     /// What is sent to a token endpoint, for grants that ask one.
     pub fn request(&self) -> Option<&TokenRequest> {
         match self {
-            Self::ClientCredentials(request) | Self::JwtBearer(request, _) => Some(request),
+            Self::ClientCredentials(request)
+            | Self::JwtBearer(request, _)
+            | Self::RefreshToken(request, _) => Some(request),
             Self::SignedJwt(_) | Self::Static(_) => None,
         }
     }
@@ -46,7 +53,18 @@ impl Grant {
         match self {
             Self::JwtBearer(_, bearer) => Some(&bearer.assertion),
             Self::SignedJwt(assertion) => Some(assertion),
-            Self::ClientCredentials(_) | Self::Static(_) => None,
+            Self::ClientCredentials(_) | Self::RefreshToken(..) | Self::Static(_) => None,
+        }
+    }
+
+    /// How refresh tokens are used, for grants that use them.
+    pub fn refreshing(&self) -> Option<&Refreshing> {
+        match self {
+            Self::RefreshToken(_, refreshing) => Some(refreshing),
+            Self::ClientCredentials(_)
+            | Self::JwtBearer(..)
+            | Self::SignedJwt(_)
+            | Self::Static(_) => None,
         }
     }
 
@@ -55,9 +73,9 @@ impl Grant {
     pub fn secrets(&self) -> &[SecretCandidate] {
         match self {
             Self::JwtBearer(_, bearer) if self.counts_keys() => &bearer.assertion.key,
-            Self::ClientCredentials(request) | Self::JwtBearer(request, _) => {
-                &request.client_secret
-            }
+            Self::ClientCredentials(request)
+            | Self::JwtBearer(request, _)
+            | Self::RefreshToken(request, _) => &request.client_secret,
             Self::SignedJwt(assertion) => &assertion.key,
             Self::Static(_) => &[],
         }
@@ -70,8 +88,24 @@ impl Grant {
                 bearer.assertion.key.len() > 1 || request.client_secret.is_empty()
             }
             Self::SignedJwt(_) => true,
-            Self::ClientCredentials(_) | Self::Static(_) => false,
+            Self::ClientCredentials(_) | Self::RefreshToken(..) | Self::Static(_) => false,
         }
+    }
+
+    /// Whether a person consents to it, in a login.
+    pub fn takes_logins(&self) -> bool {
+        self.refreshing()
+            .is_some_and(|refreshing| match refreshing.first {
+                FirstRefreshToken::AuthorizationCode { .. }
+                | FirstRefreshToken::DeviceCode { .. } => true,
+                FirstRefreshToken::Configured(_) => false,
+            })
+    }
+
+    /// Whether nobody but the running broker may ask for a token: an exchange may spend the
+    /// refresh token, or only the broker's store has it.
+    pub fn is_the_brokers_alone(&self) -> bool {
+        self.takes_logins() || self.refreshing().is_some_and(Refreshing::rotates)
     }
 
     /// When the secret in use expires, as far as the operator said so. A `static` token is its own
@@ -91,7 +125,10 @@ impl Grant {
     pub fn ending_secrets(&self, now: Timestamp) -> Vec<EndingSecret> {
         let static_token = match self {
             Self::Static(token) => token.expires_at,
-            Self::ClientCredentials(_) | Self::JwtBearer(..) | Self::SignedJwt(_) => None,
+            Self::ClientCredentials(_)
+            | Self::JwtBearer(..)
+            | Self::RefreshToken(..)
+            | Self::SignedJwt(_) => None,
         };
         let token = static_token.filter(|at| *at <= now.plus(SECRET_WARNING));
         let token = token.map(|at| EndingSecret {
@@ -159,6 +196,67 @@ fn ending(kind: SecretKind, candidates: &[SecretCandidate], now: Timestamp) -> V
 pub struct StaticToken {
     pub token: SecretSource,
     pub expires_at: Option<Timestamp>,
+}
+
+/// How refresh tokens are had and used.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refreshing {
+    /// Where the first one comes from.
+    pub first: FirstRefreshToken,
+    /// Where refresh tokens are presented, if not at the token endpoint.
+    pub refresh_endpoint: Option<Endpoint>,
+    pub rotation: Rotation,
+    /// From when a refresh token was issued, where the answer does not say.
+    pub lifetime: Option<Duration>,
+    /// From when a refresh token was last used.
+    pub idle_lifetime: Option<Duration>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum FirstRefreshToken {
+    /// The configuration.
+    Configured(SecretSource),
+    /// A person's consent in a browser: RFC 6749 section 4.1 with RFC 7636.
+    AuthorizationCode {
+        /// May have a query of its own, which is kept.
+        authorization_endpoint: Endpoint,
+        /// Where the browser is sent back to; loopback, or a page the code is copied from.
+        redirect_uri: Url,
+    },
+    /// A person's consent on another device: RFC 8628.
+    DeviceCode {
+        device_authorization_endpoint: Endpoint,
+    },
+}
+
+impl FirstRefreshToken {
+    /// The value of `grant`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Configured(_) => "refresh_token",
+            Self::AuthorizationCode { .. } => "authorization_code",
+            Self::DeviceCode { .. } => "device_code",
+        }
+    }
+}
+
+/// Whether using a refresh token spends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Rotation {
+    /// Not known: treated as [`Rotation::Always`].
+    #[default]
+    Maybe,
+    /// Every use may bring a new one, and ends the one before.
+    Always,
+    /// It stays the same for as long as it lives.
+    Never,
+}
+
+impl Refreshing {
+    /// Whether an exchange may spend the refresh token that it sends.
+    pub fn rotates(&self) -> bool {
+        self.rotation != Rotation::Never
+    }
 }
 
 /// A request to a token endpoint. Nothing is sent that is not named here, and empty values are

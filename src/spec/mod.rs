@@ -6,26 +6,30 @@
 
 mod api;
 mod assertion;
+mod fingerprint;
 mod grant;
 mod provider;
 mod refresh;
 mod response;
 mod secret;
 mod server;
+mod sink;
 mod template;
 mod url;
 
 pub use api::{Api, HostPattern};
 pub use assertion::{Algorithm, Assertion, Bearer, Claim, Jti, Part, Phrase};
+pub use fingerprint::Change;
 pub use grant::{
-    BasicEncoding, ClientAuth, EndingSecret, Grant, Method, RequestFormat, SECRET_WARNING,
-    SecretKind, StaticToken, TokenRequest,
+    BasicEncoding, ClientAuth, EndingSecret, FirstRefreshToken, Grant, Method, Refreshing,
+    RequestFormat, Rotation, SECRET_WARNING, SecretKind, StaticToken, TokenRequest,
 };
-pub use provider::{ErrorRule, Hint, Match, OutcomeClass, Vendor};
-pub use refresh::{Net, Proxy, RefreshPolicy, Reissue, When};
+pub use provider::{ErrorRule, Hint, Match, OutcomeClass, Proof, Vendor};
+pub use refresh::{Net, Proxy, RateLimit, RefreshPolicy, Reissue, When};
 pub use response::{Path, ResponseShape, Scalar, Unit};
 pub use secret::{SecretCandidate, SecretPolicy, SecretSource};
 pub use server::{Access, Admin, DEFAULT_LISTEN, Listen, Log, LogFormat, Server, Store};
+pub use sink::{FileSink, SinkFormat};
 pub use template::{Piece, RequestValue, Template, TemplateError};
 pub use url::{Endpoint, EndpointError};
 
@@ -44,6 +48,8 @@ pub struct Spec {
     pub store: Store,
     /// Sorted by name, each name once.
     pub integrations: Vec<Arc<Integration>>,
+    /// In the order of the integrations.
+    pub sinks: Vec<FileSink>,
 }
 
 /// One named set of credentials at one vendor.
@@ -70,6 +76,8 @@ impl Integration {
     pub fn quota_key(&self) -> Option<(String, String)> {
         let request = self.grant.request()?;
         let client = request.client_id.clone().unwrap_or_default();
-        Some((request.endpoint.authority(), client))
+        let elsewhere = self.grant.refreshing();
+        let elsewhere = elsewhere.and_then(|refreshing| refreshing.refresh_endpoint.as_ref());
+        Some((elsewhere.unwrap_or(&request.endpoint).authority(), client))
     }
 }

@@ -9,6 +9,17 @@ pub struct Vendor {
     pub errors: Vec<ErrorRule>,
     /// The first that matches is shown.
     pub hints: Vec<Hint>,
+    /// Decides what is advised where no hint matches.
+    pub proof: Proof,
+}
+
+/// What the vendor knows a client by, and so what a refusal is probably about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Proof {
+    #[default]
+    Secret,
+    /// Signed with a key, and dated by a clock.
+    Assertion,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,9 +1,10 @@
 //! When a token is renewed, and how the vendor is reached.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::base::{Backoff, Secret};
+use crate::base::{Backoff, HumanDuration, Secret};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum When {
@@ -27,6 +28,22 @@ pub enum Reissue {
     Replaces,
 }
 
+/// So many token requests at most within any such time, all of one client at one endpoint counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit {
+    /// At least 1.
+    pub requests: u32,
+    /// Not zero.
+    pub per: Duration,
+}
+
+/// As it is configured: `50/12h`.
+impl fmt::Display for RateLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.requests, HumanDuration(self.per))
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct RefreshPolicy {
     pub when: When,
@@ -43,6 +60,7 @@ pub struct RefreshPolicy {
     pub backoff: Backoff,
     pub rejected_backoff: Backoff,
     pub reissue: Reissue,
+    pub rate_limit: Option<RateLimit>,
 }
 
 const DEFAULT_BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
@@ -63,6 +81,7 @@ impl Default for RefreshPolicy {
             rejected_backoff: Backoff::new(DEFAULT_REJECTED.0, DEFAULT_REJECTED.1)
                 .expect("in order"),
             reissue: Reissue::Independent,
+            rate_limit: None,
         }
     }
 }

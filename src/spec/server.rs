@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::secret::SecretSource;
+
 /// Where the main listener is unless the configuration says otherwise.
 pub const DEFAULT_LISTEN: [SocketAddr; 2] = [
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8656),
@@ -88,8 +90,26 @@ pub struct Access {
     pub require_header: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// `[store]`: what outlives the process, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Store {
-    #[default]
-    Memory,
+    /// Nothing does.
+    Memory {
+        /// Grants whose refresh token rotates may be used all the same.
+        allow_losing_refresh_tokens: bool,
+    },
+    Embedded {
+        /// Of the file; relative ones to the working directory.
+        path: PathBuf,
+        /// Without it the entries are readable for whoever reads the file.
+        encryption_key: Option<SecretSource>,
+    },
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self::Memory {
+            allow_losing_refresh_tokens: false,
+        }
+    }
 }

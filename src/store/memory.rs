@@ -1,39 +1,38 @@
 //! A store that ends with the process.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use super::{Entry, Lease, StateStore, StoreError, Version};
-use crate::base::{Clock, IntegrationId, Mono, Secret};
+use super::lease::Leases;
+use super::{Entry, Key, Lease, Listed, StateStore, StoreError, VALUE_MAX, Version};
+use crate::base::{Clock, Secret};
 
 #[derive(Debug)]
 pub struct Memory {
-    clock: Arc<dyn Clock>,
-    rows: Mutex<HashMap<IntegrationId, Row>>,
+    leases: Leases,
+    rows: Mutex<Rows>,
 }
 
 #[derive(Debug, Default)]
-struct Row {
-    entry: Option<Entry>,
-    lease: Option<(String, Mono)>,
-    fence: u64,
+struct Rows {
+    entries: BTreeMap<Key, Entry>,
+    last: u64,
 }
 
 impl Memory {
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
-            clock,
+            leases: Leases::new(clock),
             rows: Mutex::default(),
         }
     }
 
     /// The lock is held for a few instructions and never across an await.
-    fn with<T>(&self, id: &IntegrationId, act: impl FnOnce(&mut Row) -> T) -> T {
-        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
-        act(rows.entry(id.clone()).or_default())
+    fn with<T>(&self, act: impl FnOnce(&mut Rows) -> T) -> T {
+        act(&mut self.rows.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -42,47 +41,53 @@ fn done<'a, T: Send + 'a>(result: Result<T, StoreError>) -> BoxFuture<'a, Result
 }
 
 impl StateStore for Memory {
-    fn load<'a>(
-        &'a self,
-        id: &'a IntegrationId,
-    ) -> BoxFuture<'a, Result<Option<Entry>, StoreError>> {
-        done(Ok(self.with(id, |row| row.entry.clone())))
+    fn load<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Entry>, StoreError>> {
+        done(Ok(self.with(|rows| rows.entries.get(key).cloned())))
     }
 
     fn save<'a>(
         &'a self,
-        id: &'a IntegrationId,
+        key: &'a Key,
         value: Secret,
         expected: Version,
     ) -> BoxFuture<'a, Result<Version, StoreError>> {
-        done(self.with(id, |row| {
-            let found = row.entry.as_ref().map_or(Version(0), |entry| entry.version);
+        if value.expose().len() > VALUE_MAX {
+            return done(Err(StoreError::TooLarge));
+        }
+        done(self.with(|rows| {
+            let found = rows.entries.get(key);
+            let found = found.map_or(Version(0), |entry| entry.version);
             if found != expected {
                 return Err(StoreError::Conflict { found });
             }
-            let version = Version(found.0 + 1);
-            row.entry = Some(Entry { version, value });
+            rows.last += 1;
+            let version = Version(rows.last);
+            rows.entries.insert(key.clone(), Entry { version, value });
             Ok(version)
         }))
     }
 
+    fn list(&self) -> BoxFuture<'_, Result<Vec<Listed>, StoreError>> {
+        let listed = |(key, entry): (&Key, &Entry)| Listed {
+            key: key.clone(),
+            version: entry.version,
+        };
+        done(Ok(
+            self.with(|rows| rows.entries.iter().map(listed).collect())
+        ))
+    }
+
+    fn forget<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<bool, StoreError>> {
+        done(Ok(self.with(|rows| rows.entries.remove(key).is_some())))
+    }
+
     fn lease<'a>(
         &'a self,
-        id: &'a IntegrationId,
+        key: &'a Key,
         holder: &'a str,
         lasts: Duration,
     ) -> BoxFuture<'a, Result<Lease, StoreError>> {
-        let now = self.clock.now().mono;
-        done(self.with(id, |row| {
-            let current = row.lease.as_ref().filter(|(_, ends)| *ends > now);
-            match current {
-                Some((by, _)) if by != holder => return Err(StoreError::Leased),
-                Some(_) => {}
-                None => row.fence += 1,
-            }
-            row.lease = Some((holder.to_owned(), now.plus(lasts)));
-            Ok(Lease { fence: row.fence })
-        }))
+        done(self.leases.take(key, holder, lasts))
     }
 }
 

@@ -1,11 +1,13 @@
 //! The log: one subscriber for the process, with targets that could print secrets held down.
 
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer, Registry};
 
@@ -23,18 +25,35 @@ const HELD_DOWN: [&str; 9] = [
     "want",
 ];
 
+/// Where the level of the installed subscriber is changed.
+static LEVEL: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
+
 /// Installs the subscriber; a second call changes nothing. Lines go to standard error.
 pub fn init_logging(level: &str, json: bool) {
-    let _already_installed = Registry::default()
-        .with(layer(level, json, std::io::stderr))
+    let (filter, handle) = reload::Layer::new(filter(level));
+    let installed = Registry::default()
+        .with(layer(filter, json, std::io::stderr))
         .try_init();
+    if installed.is_ok() {
+        let _first_and_only = LEVEL.set(handle);
+    }
 }
 
-fn layer<W>(level: &str, json: bool, writer: W) -> Box<dyn Layer<Registry> + Send + Sync>
+/// Changes the level of the subscriber that [`init_logging`] installed, if it did.
+pub fn set_log_level(level: &str) {
+    if let Some(handle) = LEVEL.get() {
+        let _lives_as_long_as_the_process = handle.reload(filter(level));
+    }
+}
+
+fn layer<W>(
+    filter: reload::Layer<Targets, Registry>,
+    json: bool,
+    writer: W,
+) -> Box<dyn Layer<Registry> + Send + Sync>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter = filter(level);
     let format = tracing_subscriber::fmt::layer()
         .with_writer(writer)
         .with_ansi(false);

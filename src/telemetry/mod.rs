@@ -4,7 +4,7 @@ mod logging;
 mod metrics;
 mod throttle;
 
-pub use logging::init_logging;
+pub use logging::{init_logging, set_log_level};
 pub use metrics::{
     IntegrationCounters, IntegrationSample, Metrics, RefreshLabel, Route, TokenLabel,
 };

@@ -119,6 +119,23 @@ async fn a_vendor_with_a_way_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refused_assertion_is_explained_with_clock_audience_and_key() {
+    let vendor = Vendor::start(|_, _| {
+        // Seven minutes ahead of the test's clock.
+        let head = "date: Fri, 15 Jan 2027 08:07:00 GMT\r\ncontent-type: application/json\r\n";
+        Reply::Full(401, head.into(), r#"{"error":"invalid_client"}"#.into())
+    })
+    .await;
+    let broker = Broker::start(&integration(&vendor.url(), &file("rsa.pem"), ""));
+    let problem = broker.get("/token/x").await;
+    assert_eq!(problem.status, 502, "{}", problem.text());
+    let hint = problem.json()["hint"].as_str().unwrap().to_owned();
+    for part in ["7m ahead of this machine's", "audience", "'assertion.key'"] {
+        assert!(hint.contains(part), "{hint}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_key_is_tried_when_the_vendor_refuses_one() {
     let vendor = Vendor::start(|_, number| match number {
         1 => Reply::json(400, r#"{"error":"invalid_grant"}"#),

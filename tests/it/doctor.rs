@@ -288,13 +288,15 @@ async fn wrong_addresses() {
     assert_eq!(one["token"], Value::Null);
 }
 
-/// A peer with a certificate for localhost that this machine's authorities did not sign; as a proxy
-/// it leads everywhere to itself.
-fn tls_peer(is_proxy: bool) -> std::net::SocketAddr {
+/// Certificates of authorities that this machine does not know.
+const CERTIFICATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/net/client/testdata");
+
+/// A peer with a certificate of the test data; as a proxy it leads everywhere to itself.
+fn tls_peer(certificate: &str, is_proxy: bool) -> std::net::SocketAddr {
     use rustls::pki_types::pem::PemObject as _;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/net/client/testdata");
-    let certificate = CertificateDer::from_pem_file(folder.join("localhost.pem")).unwrap();
+    let folder = Path::new(CERTIFICATES);
+    let certificate = CertificateDer::from_pem_file(folder.join(certificate)).unwrap();
     let key = PrivateKeyDer::from_pem_file(folder.join("localhost.key")).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
@@ -324,16 +326,13 @@ fn tls_peer(is_proxy: bool) -> std::net::SocketAddr {
 
 #[tokio::test]
 async fn certificates_that_do_not_hold() {
-    let port = tls_peer(false).port();
+    let port = tls_peer("localhost.pem", false).port();
     let unknown = with_canary(&format!("https://localhost:{port}/t"), "");
     let seen = doctor(&unknown, &[]).await;
     assert_eq!(seen.code, 1);
     seen.says(&["UnknownIssuer", "[net] ca_file"]);
-    let authority = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/src/net/client/testdata/authority.pem"
-    );
-    let proxy = tls_peer(true);
+    let authority = format!("{CERTIFICATES}/authority.pem");
+    let proxy = tls_peer("localhost.pem", true);
     let other_name = format!(
         "{}[net]\nca_file = \"{authority}\"\nproxy = \"http://user:{SECRET_WORD}@{proxy}\"\n",
         with_canary("https://vendor.invalid/t", "")
@@ -350,6 +349,53 @@ async fn certificates_that_do_not_hold() {
     let one = &seen["integrations"][0];
     assert_eq!(one["findings"][0]["code"], "tls_other_name");
     assert_eq!(one["proxy"], format!("http://{proxy}"));
+}
+
+#[tokio::test]
+async fn a_certificate_out_of_its_dates_or_for_another_name_is_explained() {
+    for (certificate, code, words) in [
+        (
+            "expired.pem",
+            "tls_expired",
+            [
+                "the certificate is outside its dates, or this machine's clock is wrong",
+                "must renew the certificate",
+            ],
+        ),
+        (
+            "future.pem",
+            "tls_not_yet_valid",
+            [
+                "the certificate is outside its dates, or this machine's clock is wrong",
+                "it says 20",
+            ],
+        ),
+        (
+            "elsewhere.pem",
+            "tls_other_name",
+            [
+                "what answers is not 'localhost' by its certificate",
+                "compare tenant, region and domain",
+            ],
+        ),
+    ] {
+        let port = tls_peer(certificate, false).port();
+        let config = format!(
+            "{}[net]\nca_file = \"{CERTIFICATES}/odd-authority.pem\"\n",
+            with_canary(&format!("https://localhost:{port}/t"), "")
+        );
+        let seen = doctor(&config, &[]).await;
+        assert_eq!(seen.code, 1, "{certificate}");
+        seen.says(&words);
+        let seen = doctor(&config, &["--format", "json"]).await.json();
+        let one = &seen["integrations"][0];
+        assert_eq!(one["findings"][0]["code"], code, "{one}");
+        assert_eq!(one["findings"][0]["level"], "problem");
+        assert_eq!(one["attempts"][0]["error"], "tls");
+        // Nothing was sent, so nothing came back, and there is no other way to ask.
+        assert_eq!(one["attempts"].as_array().unwrap().len(), 1);
+        assert_eq!(one["attempts"][0]["response"], Value::Null);
+    }
 }
 
 #[tokio::test]

@@ -18,14 +18,20 @@ mod assertions;
 mod canaries;
 mod client_auth;
 mod conformance;
+#[cfg(feature = "faults")]
+mod crash;
 mod doctor;
 mod guards;
 mod isolation;
 mod lifetimes;
 mod manners;
 mod real;
+mod reload;
 #[cfg(feature = "sandbox")]
 mod rotation;
 mod secrets;
+mod shutdown;
+mod sinks;
+mod storage;
 mod support;
 mod trouble;

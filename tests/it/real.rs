@@ -1,5 +1,8 @@
 //! Against real OAuth servers; run by `tests/run`, which installs them.
 
+mod browser;
+mod consent;
+
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
@@ -21,9 +24,16 @@ const ID: &str = "id+/%&='x";
 const SECRET: &str = "s3cret +/%&='x";
 
 fn oidc_provider() -> Server {
-    let mut child = Command::new("node")
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real"))
-        .args(["oidc-provider.mjs", ID, SECRET])
+    served(
+        Command::new("node")
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real"))
+            .args(["oidc-provider.mjs", ID, SECRET]),
+    )
+}
+
+/// A server that says its port on its first line.
+fn served(command: &mut Command) -> Server {
+    let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()

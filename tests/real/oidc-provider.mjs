@@ -1,8 +1,13 @@
-// An OAuth server for tests: client_credentials with clients whose id and secret hold every
-// character that encodings differ on. Prints the port it listens on.
+// An OAuth server for tests: clients whose id and secret hold every character that encodings differ
+// on, for client_credentials, for authorization codes with rotating refresh tokens, and for the device
+// flow. Its own login and consent pages take anybody. Prints the port it listens on.
 import Provider from 'oidc-provider';
 
-const [id, secret] = process.argv.slice(2);
+// Its notices would break a pipe that nobody reads after the port.
+console.info = console.error;
+
+const [id, secret, redirect] = process.argv.slice(2);
+const DEVICE_CODE = 'urn:ietf:params:oauth:grant-type:device_code';
 
 const client = (suffix, method) => ({
   client_id: `${id}${suffix}`,
@@ -14,14 +19,45 @@ const client = (suffix, method) => ({
   scope: 'api:read',
 });
 
+const consented = redirect
+  ? [
+      {
+        client_id: `${id}-code`,
+        client_secret: secret,
+        application_type: 'native',
+        grant_types: ['authorization_code', 'refresh_token'],
+        response_types: ['code'],
+        redirect_uris: [redirect],
+        token_endpoint_auth_method: 'client_secret_basic',
+        scope: 'openid offline_access',
+      },
+      {
+        client_id: `${id}-device`,
+        application_type: 'native',
+        grant_types: [DEVICE_CODE, 'refresh_token'],
+        response_types: [],
+        redirect_uris: [],
+        token_endpoint_auth_method: 'none',
+        scope: 'openid offline_access',
+      },
+    ]
+  : [];
+
 const provider = new Provider('http://127.0.0.1', {
-  clients: [client('-basic', 'client_secret_basic'), client('-post', 'client_secret_post')],
+  clients: [
+    client('-basic', 'client_secret_basic'),
+    client('-post', 'client_secret_post'),
+    ...consented,
+  ],
   features: {
     clientCredentials: { enabled: true },
-    devInteractions: { enabled: false },
+    deviceFlow: { enabled: Boolean(redirect) },
+    devInteractions: { enabled: Boolean(redirect) },
   },
-  scopes: ['api:read'],
-  ttl: { ClientCredentials: 600 },
+  cookies: { keys: ['nothing here is secret'] },
+  rotateRefreshToken: true,
+  scopes: ['api:read', 'openid', 'offline_access'],
+  ttl: { ClientCredentials: 600, AccessToken: 600 },
 });
 
 const server = provider.listen(0, '127.0.0.1', () => {

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 
 use serde_json::Value;
 
+use crate::sandbox::VENDORS;
+
 /// What was last told of each integration.
 #[derive(Debug, Default)]
 pub(super) struct Story {
@@ -88,7 +90,7 @@ fn turn(before: &str, state: &str, one: &Value) -> Option<String> {
 pub(super) fn opening(broker: &str, vendors: SocketAddr) -> String {
     format!(
         "\
-Two vendors are emulated on http://{vendors}
+{count} vendors are emulated on http://{vendors}
 and a token broker keeps their tokens fresh on {broker}.
 Nothing here is real, and nothing leaves this machine.
 
@@ -102,6 +104,10 @@ Try, in another terminal:
   curl {broker}/headers/learning
   curl '{broker}/headers/learning?format=curl' | curl -K - http://{vendors}/360learning/api/v2/users
 
+  # one that is signed for, and one whose key belongs into the query
+  curl {broker}/headers/adobe-jwt
+  curl {broker}/headers/contacts
+
   # how the integrations are
   curl {broker}/integrations
 
@@ -113,7 +119,8 @@ Try, in another terminal:
   curl http://{vendors}/
 
 Ctrl-C ends the demo. What happens meanwhile:
-"
+",
+        count = VENDORS.len()
     )
 }
 

@@ -7,19 +7,21 @@ use crate::sandbox::VENDORS;
 #[test]
 fn the_demo_names_the_sandbox_and_its_credentials() {
     for vendor in VENDORS {
-        if !CONFIG.contains(&format!("provider = \"{}\"", vendor.name)) {
-            continue;
-        }
-        let endpoint = format!(
-            "token_endpoint = \"http://{DEFAULT_ADDRESS}/{}{}\"",
-            vendor.name, vendor.token_path
-        );
-        for line in [
+        let (id, secret) = (vendor.client_id, vendor.client_secret);
+        let at = format!("http://{DEFAULT_ADDRESS}/{}", vendor.name);
+        let mut lines = vec![
             format!("provider = \"{}\"", vendor.name),
-            format!("client_id = \"{}\"", vendor.client_id),
-            format!("client_secret = \"{}\"", vendor.client_secret),
-            endpoint,
-        ] {
+            format!("base_url = \"{at}"),
+        ];
+        if vendor.standing_token {
+            lines.push(format!("api_key = \"{id}\"\ntoken = \"{secret}\""));
+        } else {
+            lines.push(format!(
+                "client_id = \"{id}\"\nclient_secret = \"{secret}\""
+            ));
+            lines.push(format!("token_endpoint = \"{at}{}\"", vendor.token_path));
+        }
+        for line in lines {
             assert!(CONFIG.contains(&line), "{line}");
         }
     }
@@ -31,10 +33,15 @@ fn the_demo_is_a_valid_configuration_on_the_addresses_in_use() {
     let listen: SocketAddr = "127.0.0.1:4343".parse().unwrap();
     let spec = spec(listen, vendors).unwrap();
     assert_eq!(spec.server.listen, [Listen::Tcp(listen)]);
-    assert_eq!(spec.integrations.len(), 3);
+    // One for each vendor, and another business unit.
+    assert_eq!(spec.integrations.len(), VENDORS.len() + 1);
     for integration in &spec.integrations {
-        let (authority, _client) = integration.quota_key().unwrap();
-        assert_eq!(authority, "127.0.0.1:4242", "{}", integration.id);
+        match integration.quota_key() {
+            Some((authority, _client)) => {
+                assert_eq!(authority, "127.0.0.1:4242", "{}", integration.id);
+            }
+            None => assert_eq!(integration.grant.name(), "static"),
+        }
     }
 }
 
@@ -59,7 +66,7 @@ async fn the_demo_gets_a_token_of_every_integration_and_says_so() {
     let page = Page::default();
     let mut output = Output::new(page.clone(), page.clone());
     let told = async {
-        while page.text().matches("first token").count() < 3 {
+        while page.text().matches("first token").count() < VENDORS.len() + 1 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
@@ -69,7 +76,7 @@ async fn the_demo_gets_a_token_of_every_integration_and_says_so() {
     }
     let text = page.text();
     assert!(
-        text.contains("Two vendors are emulated on http://127.0.0.1:"),
+        text.contains("7 vendors are emulated on http://127.0.0.1:"),
         "{text}"
     );
     assert!(

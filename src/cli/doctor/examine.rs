@@ -2,6 +2,10 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
+use super::super::broker::Broker;
+use super::super::output::Exit;
 use crate::base::{Clock, Now};
 use crate::exchange::{Outcome, Sources, Trace, Variation, variation};
 use crate::spec::Integration;
@@ -12,6 +16,8 @@ pub(super) struct Examination {
     /// `Err`: nothing could be tried, and why.
     pub(super) result: Result<Outcome, String>,
     pub(super) varied: Option<Varied>,
+    /// What the running broker says of a grant that only it may ask with, or why it says nothing.
+    pub(super) status: Option<Result<Value, String>>,
     pub(super) now: Now,
 }
 
@@ -44,6 +50,30 @@ pub(super) async fn examine(
         trace,
         result,
         varied,
+        status: None,
+        now: clock.now(),
+    }
+}
+
+/// For a grant that only the running broker may ask with: its word for it.
+pub(super) async fn consult(
+    integration: Arc<Integration>,
+    broker: &Result<Broker, Exit>,
+    clock: &dyn Clock,
+) -> Examination {
+    let status = match broker {
+        Ok(broker) => broker
+            .json(&format!("/integrations/{}", integration.id))
+            .await
+            .map_err(|exit| exit.gist().to_owned()),
+        Err(exit) => Err(exit.gist().to_owned()),
+    };
+    Examination {
+        integration,
+        trace: Trace::default(),
+        result: Err("only the running broker may ask with its refresh token".to_owned()),
+        varied: None,
+        status: Some(status),
         now: clock.now(),
     }
 }

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::examine::{Examination, Varied};
 use super::scope::Scope;
 use crate::base::{ErrorCode, Failure, HumanDuration, Issued, Redactor, Timestamp};
@@ -67,6 +69,9 @@ pub(super) fn all_good(findings: &[Finding]) -> bool {
 }
 
 pub(super) fn of(one: &Examination) -> Vec<Finding> {
+    if let Some(status) = &one.status {
+        return told(one, status);
+    }
     let mut found = Vec::new();
     match &one.result {
         Err(why) => found.push(
@@ -83,6 +88,45 @@ pub(super) fn of(one: &Examination) -> Vec<Finding> {
     }
     found.extend(skew(one));
     found.extend(padding(one));
+    found.extend(secret_dates(&one.integration, one.now.wall));
+    found
+}
+
+/// What the running broker says, of a grant that only it may ask with.
+fn told(one: &Examination, status: &Result<Value, String>) -> Vec<Finding> {
+    let id = &one.integration.id;
+    let status = match status {
+        Ok(status) => status,
+        Err(why) => {
+            let says = format!(
+                "only the running broker may ask with its refresh token, and there is no word from \
+                 it: {why}"
+            );
+            return vec![
+                Finding::new(Level::Problem, "no_broker", says)
+                    .advise("start the broker, or say where it is with TOKEN_BROKER_URL"),
+            ];
+        }
+    };
+    let clean = |text: Option<&str>| text.map(|text| Redactor::default().clean(text));
+    let state = clean(status.get("state").and_then(Value::as_str)).unwrap_or_default();
+    let mut says = format!("the running broker has it as {state}; nothing was asked from here");
+    let error = status.get("last_error").filter(|error| error.is_object());
+    let said = |member: &str| clean(error?.get(member)?.as_str());
+    if let Some(description) = said("error_description") {
+        says = format!("{says}; its last failure: {description}");
+    }
+    let level = match state.as_str() {
+        "valid" | "refreshing" => Level::Note,
+        "degraded" | "pending" => Level::Warning,
+        _ => Level::Problem,
+    };
+    let mut finding = Finding::new(level, "through_the_broker", says);
+    finding.advice.extend(said("hint"));
+    if state == "login_required" && one.integration.grant.takes_logins() {
+        finding = finding.advise(format!("token-broker login {id}"));
+    }
+    let mut found = vec![finding];
     found.extend(secret_dates(&one.integration, one.now.wall));
     found
 }
@@ -376,3 +420,6 @@ fn secret_dates(integration: &Integration, now: Timestamp) -> Vec<Finding> {
 fn whole(duration: Duration) -> Duration {
     Duration::from_secs(duration.as_secs())
 }
+
+#[cfg(test)]
+mod tests;

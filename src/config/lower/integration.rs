@@ -3,7 +3,10 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use url::Url;
+
 use super::assertion::{assertion, bearer};
+use super::refreshing::{PARAMETERS, refreshing};
 use super::request::{client_id, header_value, token_request};
 use super::secret::{Secrets, one_secret};
 use super::server::header_name;
@@ -14,22 +17,21 @@ use crate::config::problem::did_you_mean;
 use crate::config::schema::merges;
 use crate::config::tree::{Node, Table};
 use crate::spec::{
-    Api, Bearer, Endpoint, Grant, HostPattern, Integration, Net, Piece, RefreshPolicy,
+    Api, Bearer, Endpoint, Grant, HostPattern, Integration, Net, Piece, Proof, RefreshPolicy,
     ResponseShape, StaticToken, Template, Vendor,
 };
 
-const GRANTS: [&str; 4] = ["client_credentials", "jwt_bearer", "signed_jwt", "static"];
-const LATER_GRANTS: [&str; 8] = [
+const GRANTS: [&str; 7] = [
+    "client_credentials",
     "refresh_token",
     "authorization_code",
     "device_code",
-    "token_exchange",
-    "password",
-    "request",
-    "steps",
-    "broker",
+    "jwt_bearer",
+    "signed_jwt",
+    "static",
 ];
-const OF_CLIENT_CREDENTIALS: [&str; 10] = [
+const LATER_GRANTS: [&str; 5] = ["token_exchange", "password", "request", "steps", "broker"];
+const OF_TOKEN_REQUESTS: [&str; 10] = [
     "token_endpoint",
     "token_endpoint_auth_method",
     "basic_encoding",
@@ -43,17 +45,30 @@ const OF_CLIENT_CREDENTIALS: [&str; 10] = [
 ];
 const OF_STATIC: [&str; 3] = ["token", "token_type", "expires_at"];
 const OF_ASSERTIONS: [&str; 1] = ["assertion"];
+const OF_REFRESHING: [&str; 8] = [
+    "refresh_endpoint",
+    "refresh_token_rotation",
+    "refresh_token_lifetime",
+    "refresh_token_idle_lifetime",
+    "refresh_token",
+    "authorization_endpoint",
+    "device_authorization_endpoint",
+    "redirect_uri",
+];
 
 /// What all integrations share.
 pub(super) struct Globals<'a> {
     pub(super) secrets: &'a Secrets<'a>,
     pub(super) sections: &'a Table,
+    /// Where a browser finds the broker, if that is known.
+    pub(super) callback: Option<Url>,
     pub(super) net: Arc<Net>,
     pub(super) refresh: Arc<RefreshPolicy>,
     pub(super) responses: Pool<ResponseShape>,
     pub(super) apis: Pool<Api>,
     /// Of integrations without a provider.
     pub(super) no_vendor: Arc<Vendor>,
+    pub(super) vendors: Pool<Vendor>,
 }
 
 /// Equal values once: thousands of integrations at one vendor have the same shape.
@@ -91,7 +106,7 @@ pub(super) fn integration(
     let path = format!("integrations.{}", definition.id);
     let view = View::new(&definition.table, path, &definition.file);
     let mut parameters = Parameters::new(definition, globals.secrets, report);
-    let grant = grant(&view, &mut parameters, globals.secrets, report);
+    let grant = grant(&view, &mut parameters, globals, report);
     let api = api(&view.below("api"), &mut parameters, report);
     let response = response::response(&view.below("response"), view.text("token_type"), report);
     let refresh = if let Some(own) = view.below("refresh").table {
@@ -111,10 +126,21 @@ pub(super) fn integration(
     let grant = grant?;
     let provider = match (&definition.provider, &grant) {
         (Some(provider), _) => provider.id.as_str().into(),
-        (None, Grant::ClientCredentials(request) | Grant::JwtBearer(request, _)) => {
-            request.endpoint.host().into()
-        }
-        (None, Grant::SignedJwt(_) | Grant::Static(_)) => grant.name().into(),
+        (None, grant) => match grant.request() {
+            Some(request) => request.endpoint.host().into(),
+            None => grant.name().into(),
+        },
+    };
+    let vendor = definition.provider.as_ref().map_or_else(
+        || Arc::clone(&globals.no_vendor),
+        |it| Arc::clone(&it.vendor),
+    );
+    let vendor = match &grant {
+        Grant::JwtBearer(..) => globals.vendors.share(Vendor {
+            proof: Proof::Assertion,
+            ..Vendor::clone(&vendor)
+        }),
+        _ => vendor,
     };
     Some(Integration {
         id: definition.id.clone(),
@@ -125,10 +151,7 @@ pub(super) fn integration(
         refresh,
         response: globals.responses.share(response),
         api: globals.apis.share(api),
-        vendor: definition.provider.as_ref().map_or_else(
-            || Arc::clone(&globals.no_vendor),
-            |it| Arc::clone(&it.vendor),
-        ),
+        vendor,
     })
 }
 
@@ -142,27 +165,47 @@ fn over(sections: &Table, name: &str, own: &Table) -> Table {
 fn grant(
     view: &View<'_>,
     parameters: &mut Parameters<'_>,
-    secrets: &Secrets<'_>,
+    globals: &Globals<'_>,
     report: &mut Report,
 ) -> Option<Grant> {
-    match view.text("grant") {
+    let secrets = globals.secrets;
+    let name = view.text("grant");
+    let unused: &[&[&str]] = match name {
+        Some("client_credentials") => &[&OF_STATIC, &OF_ASSERTIONS, &OF_REFRESHING],
+        Some("jwt_bearer") => &[&OF_STATIC, &OF_REFRESHING],
+        Some("refresh_token" | "authorization_code" | "device_code") => {
+            &[&OF_STATIC, &OF_ASSERTIONS]
+        }
+        Some("signed_jwt") => &[&OF_TOKEN_REQUESTS, &["token", "expires_at"], &OF_REFRESHING],
+        Some("static") => &[&OF_TOKEN_REQUESTS, &OF_ASSERTIONS, &OF_REFRESHING],
+        _ => &[],
+    };
+    for keys in unused {
+        refuse_others(view, keys, name.unwrap_or_default(), report);
+    }
+    match name {
         Some("client_credentials") => {
-            refuse_others(view, &OF_STATIC, "client_credentials", report);
-            refuse_others(view, &OF_ASSERTIONS, "client_credentials", report);
-            let request = token_request(view, None, parameters, secrets, report)?;
+            let request = token_request(view, &[], parameters, secrets, report)?;
             Some(Grant::ClientCredentials(Arc::new(request)))
         }
         Some("jwt_bearer") => {
-            refuse_others(view, &OF_STATIC, "jwt_bearer", report);
             let parameter = view.below("assertion").text("parameter");
             let parameter = parameter.unwrap_or(Bearer::PARAMETER);
-            let request = token_request(view, Some(parameter), parameters, secrets, report);
+            let request = token_request(view, &[parameter], parameters, secrets, report);
             let bearer = bearer(&view.below("assertion"), parameters, secrets, report);
             Some(Grant::JwtBearer(Arc::new(request?), Arc::new(bearer?)))
         }
+        Some(name @ ("refresh_token" | "authorization_code" | "device_code")) => {
+            let callback = globals.callback.as_ref();
+            // First: its client_id may be in a URL.
+            let request = token_request(view, &PARAMETERS, parameters, secrets, report);
+            let refreshing = refreshing(view, name, callback, parameters, secrets, report);
+            Some(Grant::RefreshToken(
+                Arc::new(request?),
+                Arc::new(refreshing?),
+            ))
+        }
         Some("signed_jwt") => {
-            refuse_others(view, &OF_CLIENT_CREDENTIALS, "signed_jwt", report);
-            refuse_others(view, &["token", "expires_at"], "signed_jwt", report);
             let inner = view.below("assertion");
             refuse_others(&inner, &["parameter", "grant_type"], "signed_jwt", report);
             client_id(view, parameters, report);
@@ -170,8 +213,6 @@ fn grant(
             Some(Grant::SignedJwt(Box::new(assertion)))
         }
         Some("static") => {
-            refuse_others(view, &OF_CLIENT_CREDENTIALS, "static", report);
-            refuse_others(view, &OF_ASSERTIONS, "static", report);
             client_id(view, parameters, report);
             let Some(node) = view.node("token") else {
                 if !view.has("token") || view.removed("token") {

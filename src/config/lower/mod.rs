@@ -5,14 +5,19 @@
 
 mod assertion;
 mod integration;
+mod keeping;
 mod policy;
+mod refreshing;
 mod request;
 mod response;
 pub(super) mod secret;
 mod server;
+mod sink;
 
 use std::sync::Arc;
 use std::time::Duration;
+
+use url::Url;
 
 use super::Options;
 use super::merge::Resolved;
@@ -21,7 +26,7 @@ use super::shape;
 use super::source::Env;
 use super::tree::{Node, Raw, Table};
 use crate::base::Timestamp;
-use crate::spec::Spec;
+use crate::spec::{Listen, Server, Spec};
 
 pub(super) const SECRET_FORMS: &str =
     "must be a string, { env = \"...\" }, { file = \"...\" } or { command = [\"...\"] }";
@@ -173,7 +178,6 @@ impl<'a> View<'a> {
 pub(super) fn spec(resolved: &Resolved, env: &Env, options: Options, report: &mut Report) -> Spec {
     let root = View::new(&resolved.sections, String::new(), "configuration");
     let policy = server::secret_policy(&root.below("secrets"), report);
-    let store = server::store(&root.below("store"), report);
     let server = server::server(&root.below("server"), report);
     let admin = server::admin(&root.below("admin"), report);
     let log = server::log(&root.below("log"), report);
@@ -183,24 +187,31 @@ pub(super) fn spec(resolved: &Resolved, env: &Env, options: Options, report: &mu
         options,
         policy: &policy,
     };
+    let store = server::store(&root.below("store"), &secrets, report);
     // Both are read even where no integration uses them as they are.
     let net = Arc::new(policy::net(&root.below("net"), env, report));
     let refresh = Arc::new(policy::refresh(&root.below("refresh"), report));
     let globals = integration::Globals {
         secrets: &secrets,
         sections: &resolved.sections,
+        callback: callback(&server),
         net,
         refresh,
         responses: integration::Pool::default(),
         apis: integration::Pool::default(),
         no_vendor: Arc::default(),
+        vendors: integration::Pool::default(),
     };
-    let integrations: Vec<_> = resolved
-        .definitions
-        .iter()
-        .filter_map(|definition| integration::integration(definition, &globals, report))
-        .map(Arc::new)
-        .collect();
+    let mut sinks = Vec::new();
+    let mut lowered = Vec::with_capacity(resolved.definitions.len());
+    for definition in &resolved.definitions {
+        if let Some(one) = integration::integration(definition, &globals, report) {
+            sink::sinks(definition, &one, options, &mut sinks, report);
+            lowered.push((definition, Arc::new(one)));
+        }
+    }
+    keeping::check(&lowered, &store, report);
+    let integrations = lowered.into_iter().map(|(_, one)| one).collect();
     if resolved.definitions.is_empty() && report.clean() {
         report.warning(
             "configuration",
@@ -216,5 +227,18 @@ pub(super) fn spec(resolved: &Resolved, env: &Env, options: Options, report: &mu
         secrets: policy,
         store,
         integrations,
+        sinks,
     }
+}
+
+/// Where a browser on this machine finds the broker: its first TCP listener, if the port is known.
+fn callback(server: &Server) -> Option<Url> {
+    let address = server.listen.iter().find_map(|listen| match listen {
+        Listen::Tcp(address) => Some(address),
+        Listen::Unix(_) => None,
+    })?;
+    if address.port() == 0 {
+        return None;
+    }
+    Url::parse(&format!("http://{address}/login/callback")).ok()
 }

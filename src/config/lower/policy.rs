@@ -4,15 +4,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::View;
-use crate::base::{Backoff, Secret};
+use crate::base::{Backoff, Secret, parse_duration};
 use crate::config::problem::Report;
 use crate::config::source::Env;
-use crate::spec::{Net, Proxy, RefreshPolicy, Reissue, When};
+use crate::spec::{Net, Proxy, RateLimit, RefreshPolicy, Reissue, When};
 
 const TICK: Duration = Duration::from_millis(1);
 /// A caller must not be able to make the broker hammer a vendor.
 const LEAST_SPACING: Duration = Duration::from_millis(100);
 const TEN_MINUTES: Duration = Duration::from_mins(10);
+const SECOND: Duration = Duration::from_secs(1);
+const YEAR: Duration = Duration::from_hours(366 * 24);
 const DAY: Duration = Duration::from_hours(24);
 
 pub(super) fn refresh(view: &View<'_>, report: &mut Report) -> RefreshPolicy {
@@ -80,7 +82,25 @@ pub(super) fn refresh(view: &View<'_>, report: &mut Report) -> RefreshPolicy {
             report,
         ),
         reissue,
+        rate_limit: rate_limit(view, report),
     }
+}
+
+/// `50/12h`: so many requests within so long.
+fn rate_limit(view: &View<'_>, report: &mut Report) -> Option<RateLimit> {
+    let text = view.text("rate_limit")?;
+    let limit = text.split_once('/').and_then(|(requests, per)| {
+        let requests: u32 = requests.trim().parse().ok()?;
+        let per = parse_duration(per.trim())?;
+        let sane = requests > 0 && (SECOND..=YEAR).contains(&per);
+        sane.then_some(RateLimit { requests, per })
+    });
+    if limit.is_none() {
+        let message = "must be a number of requests and the time they are for, from a second to a \
+                       year: \"50/12h\"";
+        view.problem("rate_limit", message, report);
+    }
+    limit
 }
 
 fn part(

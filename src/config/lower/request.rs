@@ -35,17 +35,17 @@ const LATER_AUTH_METHODS: [&str; 5] = [
     "request",
 ];
 
-/// `assertion` is the name of the parameter that holds one.
+/// `ours` are the parameters that the grant sets.
 pub(super) fn token_request(
     view: &View<'_>,
-    assertion: Option<&str>,
+    ours: &[&str],
     parameters: &mut Parameters<'_>,
     secrets: &Secrets<'_>,
     report: &mut Report,
 ) -> Option<TokenRequest> {
     // First: other strings may have a hole for it.
     let client_id = client_id(view, parameters, report);
-    let endpoint = endpoint(view, parameters, report);
+    let endpoint = endpoint(view, "token_endpoint", parameters, report);
     let client_secret = candidates(view, "client_secret", secrets, report);
     let auth = auth(view, &client_secret, report);
     if matches!(auth, Some(ClientAuth::Basic(_) | ClientAuth::Post)) {
@@ -72,7 +72,7 @@ pub(super) fn token_request(
         );
     }
     let scope = scope(view, parameters, report);
-    let params = params(view, assertion, parameters, report);
+    let params = params(view, ours, parameters, report);
     let headers = headers(view, auth, parameters, report);
     Some(TokenRequest {
         endpoint: endpoint?,
@@ -87,12 +87,13 @@ pub(super) fn token_request(
     })
 }
 
-fn endpoint(
+/// A URL that must be there.
+pub(super) fn endpoint(
     view: &View<'_>,
+    key: &str,
     parameters: &mut Parameters<'_>,
     report: &mut Report,
 ) -> Option<Endpoint> {
-    let key = "token_endpoint";
     let Some(node) = view.node(key) else {
         if !view.has(key) || view.removed(key) {
             view.problem(key, "is missing", report);
@@ -201,7 +202,7 @@ fn scope(view: &View<'_>, parameters: &mut Parameters<'_>, report: &mut Report) 
 
 fn params(
     view: &View<'_>,
-    assertion: Option<&str>,
+    ours: &[&str],
     parameters: &mut Parameters<'_>,
     report: &mut Report,
 ) -> Vec<(String, RequestValue)> {
@@ -211,7 +212,7 @@ fn params(
         let Some(node) = inner.node(name) else {
             continue;
         };
-        let reserved = RESERVED_PARAMS.contains(&name.as_str()) || assertion == Some(name);
+        let reserved = RESERVED_PARAMS.contains(&name.as_str()) || ours.contains(&name.as_str());
         if name.is_empty() || reserved {
             inner.problem(
                 name,

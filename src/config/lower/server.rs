@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::View;
+use super::secret::{Secrets, one_secret};
 use crate::config::problem::Report;
 use crate::spec::{
     Access, Admin, HostPattern, Listen, Log, LogFormat, SecretPolicy, Server, Store,
@@ -42,7 +43,7 @@ pub(super) fn server(view: &View<'_>, report: &mut Report) -> Server {
         startup_wait,
         shutdown_delay,
         shutdown_timeout,
-        socket_mode: socket_mode(view, report).unwrap_or(default.socket_mode),
+        socket_mode: permission_bits(view, "socket_mode", report).unwrap_or(default.socket_mode),
         worker_threads: worker_threads(view, report).unwrap_or(default.worker_threads),
     }
 }
@@ -111,15 +112,16 @@ fn hosts(view: &View<'_>, report: &mut Report) -> Vec<String> {
     hosts
 }
 
-fn socket_mode(view: &View<'_>, report: &mut Report) -> Option<u32> {
-    let text = view.text("socket_mode")?;
+/// In octal, in quotes: a number in TOML is decimal.
+pub(super) fn permission_bits(view: &View<'_>, key: &str, report: &mut Report) -> Option<u32> {
+    let text = view.text(key)?;
     let octal = (3..=4).contains(&text.len()) && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
     let mode = u32::from_str_radix(text, 8)
         .ok()
         .filter(|mode| octal && *mode <= 0o777);
     if mode.is_none() {
         let message = "must be permission bits in octal, in quotes, such as \"0660\"";
-        view.problem("socket_mode", message, report);
+        view.problem(key, message, report);
     }
     mode
 }
@@ -219,14 +221,49 @@ pub(super) fn secret_policy(view: &View<'_>, report: &mut Report) -> SecretPolic
     }
 }
 
-pub(super) fn store(view: &View<'_>, report: &mut Report) -> Store {
-    match view.text("kind") {
-        None | Some("memory") => {}
-        Some("embedded" | "postgres") => {
-            let message = "is not built yet in this version: \"memory\" is the only kind";
-            view.problem("kind", message, report);
+pub(super) fn store(view: &View<'_>, secrets: &Secrets<'_>, report: &mut Report) -> Store {
+    let key = view.node("encryption_key");
+    let key = key.and_then(|node| one_secret(node, &view.path("encryption_key"), secrets, report));
+    let belongs = |names: &[&str], kind: &str, report: &mut Report| {
+        for name in names.iter().filter(|name| view.has(name)) {
+            view.problem(name, format!("is for kind = \"{kind}\" only"), report);
         }
-        Some(_) => view.problem("kind", "must be \"memory\"", report),
+    };
+    match view.text("kind") {
+        Some("embedded") => {
+            belongs(&["allow_losing_refresh_tokens"], "memory", report);
+            let path = view.text("path").filter(|path| !path.contains('\0'));
+            if path.is_none() {
+                let message = if view.has("path") {
+                    "must be the path of a file"
+                } else {
+                    "is missing: the file to keep tokens in, such as \"/var/lib/token-broker/state.redb\""
+                };
+                view.problem("path", message, report);
+            }
+            Store::Embedded {
+                path: PathBuf::from(path.unwrap_or_default()),
+                encryption_key: key,
+            }
+        }
+        kind => {
+            match kind {
+                None | Some("memory") => {
+                    belongs(&["path", "encryption_key"], "embedded", report);
+                }
+                Some("postgres") => {
+                    let message =
+                        "is not built yet in this version: \"memory\" and \"embedded\" are";
+                    view.problem("kind", message, report);
+                }
+                Some(_) => {
+                    view.problem("kind", "must be \"memory\" or \"embedded\"", report);
+                }
+            }
+            let allowed = view.boolean("allow_losing_refresh_tokens");
+            Store::Memory {
+                allow_losing_refresh_tokens: allowed.unwrap_or(false),
+            }
+        }
     }
-    Store::Memory
 }

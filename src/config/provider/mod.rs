@@ -61,6 +61,48 @@ impl Provider {
     pub fn grant(&self) -> Option<&str> {
         self.table.text("grant")
     }
+
+    /// The grants it describes, its own first: those that a refresh token or a login begins work
+    /// wherever there is an endpoint for them.
+    pub fn grants(&self) -> Vec<&str> {
+        let own = self.grant();
+        let browser = self.table.get("authorization_endpoint");
+        let device = self.table.get("device_authorization_endpoint");
+        let described = [
+            ("authorization_code", browser.is_some()),
+            ("device_code", device.is_some()),
+            ("refresh_token", browser.or(device).is_some()),
+        ];
+        let others = described
+            .into_iter()
+            .filter(|(name, there)| *there && own != Some(name))
+            .map(|(name, _)| name);
+        own.into_iter().chain(others).collect()
+    }
+
+    /// Whether its own grant begins with a person's consent.
+    pub fn takes_logins(&self) -> bool {
+        matches!(self.grant(), Some("authorization_code" | "device_code"))
+    }
+
+    /// What becomes of its refresh tokens, in the words of the keys.
+    pub fn renewal(&self) -> Option<String> {
+        if !self.grants().contains(&"refresh_token") {
+            return None;
+        }
+        let mut words = vec![match self.table.text("refresh_token_rotation") {
+            Some("never") => "its refresh token stays the same".to_owned(),
+            Some("always") => "its refresh token changes with every use".to_owned(),
+            _ => "its refresh token may change with every use".to_owned(),
+        }];
+        if let Some(lifetime) = self.table.text("refresh_token_lifetime") {
+            words.push(format!("it lives {lifetime}"));
+        }
+        if let Some(idle) = self.table.text("refresh_token_idle_lifetime") {
+            words.push(format!("it ends when unused for {idle}"));
+        }
+        Some(words.join(", "))
+    }
 }
 
 /// The shipped providers, by name.

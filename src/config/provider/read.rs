@@ -11,7 +11,7 @@ use super::super::schema::{INTEGRATION, PROVIDER_OWN, provider_file};
 use super::super::shape;
 use super::super::tree::{Node, Origin, Raw, Table};
 use super::{Param, Provider};
-use crate::spec::{ErrorRule, Hint, Match, OutcomeClass, Part, Piece, Template, Vendor};
+use crate::spec::{ErrorRule, Hint, Match, OutcomeClass, Part, Piece, Proof, Template, Vendor};
 
 const MAX_PATTERN: usize = 500;
 const PATTERN_MEMORY: usize = 256 * 1024;
@@ -98,6 +98,7 @@ fn assemble(id: &str, mut table: Table, file: &str, report: &mut Report) -> Prov
             docs: docs.clone(),
             errors,
             hints,
+            proof: Proof::default(),
         }),
         docs,
         table,

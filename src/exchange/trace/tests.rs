@@ -1,3 +1,4 @@
+use super::super::Present;
 use super::*;
 use crate::base::Zeroizing;
 use crate::exchange::request;
@@ -29,6 +30,7 @@ fn spec(format: RequestFormat, auth: ClientAuth) -> TokenRequest {
 fn sent(spec: &TokenRequest) -> Sent {
     let text = |text: &str| Secret::new(text);
     let filled = Filled {
+        present: Present::Nothing,
         // Too short for a redactor: hidden all the same.
         client_secret: Some(text("pw")),
         params: vec![
@@ -41,7 +43,7 @@ fn sent(spec: &TokenRequest) -> Sent {
         key: None,
         passphrase: None,
     };
-    let request = request::build(spec, None, &filled).unwrap();
+    let request = request::build(spec, &spec.endpoint, None, &filled).unwrap();
     let held = vec![text("pw")];
     Look::at(spec, &filled, &request, held, None).sent
 }

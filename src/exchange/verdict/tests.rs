@@ -1,7 +1,7 @@
 use super::*;
 use crate::base::Zeroizing;
 use crate::base::{Mono, Timestamp};
-use crate::spec::{ErrorRule, Hint, Match, Path, Scalar};
+use crate::spec::{ErrorRule, Hint, Match, Path, Proof, Scalar};
 use http::{HeaderMap, HeaderName};
 
 fn now() -> Now {
@@ -16,7 +16,7 @@ struct Case {
     shape: ResponseShape,
     vendor: Vendor,
     held: Vec<Secret>,
-    refresh_token_sent: bool,
+    presented: Presented,
     html_refusals: u32,
     headers: Vec<(&'static str, &'static str)>,
 }
@@ -28,7 +28,7 @@ impl Case {
             shape: ResponseShape::default(),
             vendor: Vendor::default(),
             held: vec![],
-            refresh_token_sent: false,
+            presented: Presented::Nothing,
             html_refusals: 0,
             headers: vec![],
         }
@@ -44,7 +44,8 @@ impl Case {
             now: now(),
             held: &self.held,
             secret_in_use: Some(0),
-            refresh_token_sent: self.refresh_token_sent,
+            presented: self.presented,
+            takes_logins: false,
             html_refusals: self.html_refusals,
             timeout: Duration::from_secs(15),
             connect_timeout: Duration::from_secs(5),
@@ -70,15 +71,7 @@ impl Case {
 }
 
 fn failure(outcome: &Outcome) -> &Failure {
-    match outcome {
-        Outcome::Transient { failure, .. }
-        | Outcome::BadCredential(failure)
-        | Outcome::BadRequest(failure)
-        | Outcome::DeadGrant(failure)
-        | Outcome::Expired(failure)
-        | Outcome::SecretUnavailable(failure) => failure,
-        Outcome::Issued(_) => panic!("a token was issued"),
-    }
+    outcome.failure().expect("a failure")
 }
 
 fn error(word: &str) -> String {
@@ -153,7 +146,7 @@ fn the_table_of_outcomes() {
 #[test]
 fn invalid_grant_is_the_refresh_tokens_fault_where_one_was_sent() {
     let case = Case {
-        refresh_token_sent: true,
+        presented: Presented::RefreshToken { rotates: true },
         ..Case::new()
     };
     let outcome = case.judge(400, error("invalid_grant"));
@@ -352,6 +345,96 @@ fn sentences_for_the_night() {
         (500, "", "auth.example.com answered 500"),
     ] {
         assert_eq!(failure(&Case::new().judge(status, body)).description, said);
+    }
+}
+
+#[test]
+fn every_refused_assertion_is_told_of_clock_audience_and_key() {
+    let hint = |case: &Case, status, body: &str| {
+        let outcome = case.judge(status, body);
+        failure(&outcome).hint.clone().unwrap()
+    };
+    let signed = || Case {
+        vendor: Vendor {
+            proof: Proof::Assertion,
+            ..Vendor::default()
+        },
+        ..Case::new()
+    };
+    for (status, word) in [
+        (400, "invalid_grant"),
+        (401, "invalid_client"),
+        (400, "invalid_token"),
+        (400, "invalid_request"),
+        (403, ""),
+        (400, ""),
+        (422, "bad_assertion"),
+        (200, "invalid_grant"),
+    ] {
+        let advice = hint(&signed(), status, &error(word));
+        for part in ["clock", "audience", "assertion.key"] {
+            assert!(advice.contains(part), "{status} {word}: {advice}");
+        }
+        assert!(!advice.contains("the vendor's clock is"), "{advice}");
+        let without = hint(&Case::new(), status, &error(word));
+        assert!(!without.contains("audience"), "{status} {word}: {without}");
+    }
+    // What is about something else stays so.
+    let elsewhere = |status, word| hint(&signed(), status, &error(word));
+    assert!(elsewhere(400, "invalid_scope").contains("'scope'"));
+    assert!(elsewhere(404, "").contains("token_endpoint"));
+    assert!(elsewhere(503, "").contains("nothing to do"));
+}
+
+#[test]
+fn a_refused_assertion_is_told_how_far_the_clocks_are_apart() {
+    // Here it is 2027-01-15T08:00:00Z.
+    let advice = |date: &'static str, status, proof| {
+        let case = Case {
+            vendor: Vendor {
+                proof,
+                hints: vec![Hint {
+                    when: Match {
+                        status: Some(401),
+                        ..Match::default()
+                    },
+                    advice: "see the console".to_owned(),
+                }],
+                ..Vendor::default()
+            },
+            headers: vec![("date", date)],
+            ..Case::new()
+        };
+        failure(&case.judge(status, "{}")).hint.clone().unwrap()
+    };
+    for (date, said) in [
+        (
+            "Fri, 15 Jan 2027 08:07:00 GMT",
+            "the vendor's clock is 7m ahead of this machine's: set this machine's clock; the next",
+        ),
+        (
+            "Fri, 15 Jan 2027 07:57:29 GMT",
+            "the vendor's clock is 2m30s behind this machine's: set this machine's clock; the next",
+        ),
+        (
+            "Tue, 12 Jan 2027 08:00:00 GMT",
+            "behind this machine's: set the clock that is wrong; so much is not corrected",
+        ),
+    ] {
+        for (status, then) in [(400, "; the vendor took"), (401, "; see the console")] {
+            let advice = advice(date, status, Proof::Assertion);
+            assert!(advice.contains(said) && advice.contains(then), "{advice}");
+        }
+        assert!(!advice(date, 503, Proof::Assertion).contains("clock"));
+        assert!(!advice(date, 401, Proof::Secret).contains("clock"));
+    }
+    for near in [
+        "Fri, 15 Jan 2027 08:00:30 GMT",
+        "Fri, 15 Jan 2027 07:59:29 GMT",
+        "no date",
+    ] {
+        let advice = advice(near, 401, Proof::Assertion);
+        assert_eq!(advice, "see the console", "{near}");
     }
 }
 

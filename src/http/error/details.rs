@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Problem, Reason};
 use crate::base::{ErrorCode, Failure, HumanDuration};
-use crate::snapshot::Denied;
+use crate::snapshot::{Denied, LoginError};
 
 impl Problem {
     pub(in crate::http) fn invalid(detail: impl Into<String>) -> Self {
@@ -53,6 +53,63 @@ impl Problem {
         )
     }
 
+    pub(in crate::http) fn redirect_media_type() -> Self {
+        let detail = "The body must be the redirect URL as text/plain, or application/json with the member \
+                      'redirect_url'.";
+        Self::new(Reason::MediaType, detail)
+    }
+
+    /// Why a login could not be begun or completed. `grant` is the integration's.
+    pub(in crate::http) fn login(name: &str, grant: &str, error: &LoginError) -> Self {
+        match error {
+            LoginError::NotConsented => Self::invalid(format!(
+                "Nobody logs in for '{name}': its grant is {grant}, and only authorization_code and device_code begin \
+                 with a person's consent."
+            ))
+            .about(name),
+            LoginError::NotBegun => Self::invalid(format!(
+                "No login of '{name}' is waiting for this: none was begun, or it is over. Begin one with: \
+                 token-broker login {name}"
+            ))
+            .about(name),
+            LoginError::BadRedirect(why) => {
+                Self::invalid(format!("This does not complete the login of '{name}': {why}."))
+                    .about(name)
+            }
+            LoginError::Failed(failure) => Self::login_failed(name, failure),
+            LoginError::Busy => {
+                let detail = format!(
+                    "The broker has no time for a login of '{name}' right now. Try again in a moment."
+                );
+                Self::new(Reason::Code(ErrorCode::TemporarilyUnavailable), detail).about(name)
+            }
+        }
+    }
+
+    /// The vendor did not answer within the time a request may take.
+    pub(in crate::http) fn login_slow(name: &str) -> Self {
+        let detail = format!(
+            "The vendor has not answered yet; the login of '{name}' goes on. GET /integrations/{name} says how it ends."
+        );
+        let code = Reason::Code(ErrorCode::TemporarilyUnavailable);
+        Self::new(code, detail).about(name)
+    }
+
+    pub(in crate::http) fn login_failed(name: &str, failure: &Failure) -> Self {
+        let said = failure.description.trim_end_matches('.');
+        let mut detail = format!("The login of '{name}' failed: {said}.");
+        if let Some(hint) = &failure.hint {
+            detail.push(' ');
+            detail.push_str(hint);
+        }
+        let mut problem = Self::new(Reason::Code(failure.code), detail).about(name);
+        problem.0.description = Some(failure.description.clone());
+        problem.0.hint.clone_from(&failure.hint);
+        problem.0.vendor.clone_from(&failure.vendor);
+        problem.0.retry_after = failure.retry_after.unwrap_or_default();
+        problem
+    }
+
     pub(in crate::http) fn malformed_name(nearest: Option<&str>) -> Self {
         let mut detail = "Names of integrations are lower-case letters and digits with single '-' or '_' between them, \
              at most 64 characters, written without percent-encoding."
@@ -79,6 +136,14 @@ impl Problem {
     pub(in crate::http) fn shutting_down(name: &str) -> Self {
         let detail = format!("The broker is shutting down and holds no good token of '{name}'.");
         Self::new(Reason::Code(ErrorCode::ShuttingDown), detail).about(name)
+    }
+
+    pub(in crate::http) fn store_held(name: &str) -> Self {
+        let detail = format!(
+            "The store with the tokens of '{name}' is held by another broker, and two must not use it at once. This \
+             one begins when the other has ended."
+        );
+        Self::new(Reason::Code(ErrorCode::TemporarilyUnavailable), detail).about(name)
     }
 
     /// A caller says that the vendor's API refused a token nobody but the operator can replace.

@@ -13,6 +13,12 @@ async fn all_routes(site: &Site, request: impl Fn(&str, &str) -> String, status:
             .replace("{path}", "x");
         let method = if resource.gets() { "GET" } else { "POST" };
         let reply = site.send(&request(method, &path)).await;
+        // A request that passes the guards finds nothing to log in to.
+        let status = if resource.is_login() && status == 200 {
+            400
+        } else {
+            status
+        };
         assert_eq!(reply.status, status, "{method} {path}: {reply:?}");
         if status == 403 && resource != Resource::DropIn {
             assert_eq!(reply.error(), "access_denied", "{path}");

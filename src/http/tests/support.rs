@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use serde_json::{Map, Value};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -13,12 +14,14 @@ use crate::base::{
     Clock, ErrorCode, Failure, Issued, Now, Secret, Timestamp, TokioClock, VendorAnswer,
 };
 use crate::http::{
-    Context, Directory, Entry, Health, Limits, admin_router, bind, main_router, serve,
+    Configuration, Context, Directory, Entry, Health, Limits, admin_router, bind, main_router,
+    serve,
 };
 use crate::snapshot::{ApiCall, Board, Doing, Held, Snapshot, board};
 use crate::spec::{
-    Access, Api, BasicEncoding, ClientAuth, Endpoint, Grant, Integration, Listen, Method,
-    RefreshPolicy, RequestFormat, SecretSource, Server, StaticToken, TokenRequest,
+    Access, Api, BasicEncoding, ClientAuth, Endpoint, FirstRefreshToken, Grant, Integration,
+    Listen, Method, RefreshPolicy, Refreshing, RequestFormat, Rotation, SecretSource, Server,
+    StaticToken, TokenRequest,
 };
 use crate::telemetry::{IntegrationCounters, Metrics};
 
@@ -38,6 +41,34 @@ pub(super) struct Setup {
     pub(super) admin: bool,
     pub(super) unix: Option<std::path::PathBuf>,
     pub(super) limits: Option<Limits>,
+    pub(super) extra: Vec<Entry>,
+}
+
+/// An integration that a person consents to; its worker is whoever holds the board.
+pub(super) fn consented(name: &str) -> (Entry, Board) {
+    let Grant::ClientCredentials(request) = request_grant() else {
+        unreachable!()
+    };
+    let refreshing = Refreshing {
+        first: FirstRefreshToken::AuthorizationCode {
+            authorization_endpoint: Endpoint::parse("https://auth.example.com/authorize").unwrap(),
+            redirect_uri: "http://127.0.0.1:8656/login/callback".parse().unwrap(),
+        },
+        refresh_endpoint: None,
+        rotation: Rotation::Always,
+        lifetime: None,
+        idle_lifetime: None,
+    };
+    let (board, reader) = board(Snapshot::default(), false, true);
+    let entry = Entry {
+        integration: Arc::new(Integration {
+            grant: Grant::RefreshToken(request, Arc::new(refreshing)),
+            ..integration(name)
+        }),
+        reader,
+        counters: Arc::new(IntegrationCounters::default()),
+    };
+    (entry, board)
 }
 
 pub(super) fn request_grant() -> Grant {
@@ -89,9 +120,9 @@ impl Site {
             1_800_000_000,
         )));
         let mut boards = Vec::new();
-        let mut entries = Vec::new();
+        let mut entries = setup.extra;
         for name in NAMES {
-            let (board, reader) = board(Snapshot::default(), false);
+            let (board, reader) = board(Snapshot::default(), false, false);
             boards.push((name.to_owned(), Arc::new(board)));
             entries.push(Entry {
                 integration: Arc::new(integration(name)),
@@ -104,8 +135,9 @@ impl Site {
             health: Health::new(clock.now(), setup.server.startup_wait),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             metrics: Arc::new(Metrics::default()),
-            loaded_at: clock.now().wall,
-            access: setup.access,
+            configuration: Configuration::new(clock.now().wall),
+            access: ArcSwap::from_pointee(setup.access),
+            logins: crate::http::Logins::default(),
             server: setup.server,
         });
         let listen = match setup.unix {
@@ -215,6 +247,7 @@ pub(super) fn held(token: &str, now: Now, lifetime: Option<u64>) -> Arc<Held> {
         sent_at: now,
         lifetime: lifetime.map(Duration::from_secs),
         secret_in_use: None,
+        refresh_token: None,
     };
     let api = ApiCall {
         base_url: Some("https://rest.example.com/".into()),

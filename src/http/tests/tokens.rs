@@ -92,6 +92,7 @@ async fn an_api_without_authorization_has_no_header_format() {
         sent_at: site.clock.now(),
         lifetime: None,
         secret_in_use: None,
+        refresh_token: None,
     };
     let bare = crate::snapshot::Held::new(bare, crate::snapshot::ApiCall::default());
     site.board("sfmc").publish(Snapshot {
@@ -375,6 +376,7 @@ async fn the_status_has_every_member() {
         "secret_expires_at",
         "refresh_token_expires_at",
         "store_error",
+        "login",
         "token_fingerprint",
     ];
     for one in list {

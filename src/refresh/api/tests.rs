@@ -28,6 +28,7 @@ fn issued() -> Issued {
         },
         lifetime: None,
         secret_in_use: None,
+        refresh_token: None,
     }
 }
 

@@ -93,6 +93,7 @@ fn ended(how: u8, life: u64, sent: Now) -> Ended {
         0 => Ended::Transient {
             retry_after,
             failure: failure(ErrorCode::TemporarilyUnavailable),
+            refresh_token: None,
         },
         1 => Ended::Refused(failure(ErrorCode::CredentialsRejected)),
         2 => Ended::DeadGrant(failure(ErrorCode::LoginRequired)),
@@ -100,6 +101,7 @@ fn ended(how: u8, life: u64, sent: Now) -> Ended {
         _ => Ended::Issued {
             held: held(sent, (!life.is_multiple_of(7)).then_some(life)),
             secret_in_use: None,
+            refresh_token: None,
         },
     }
 }
@@ -116,7 +118,7 @@ proptest! {
             reissue: if same { Reissue::Same } else { Reissue::Independent },
             ..RefreshPolicy::default()
         };
-        let mut machine = Machine::new(Arc::new(integration("acme", refresh)));
+        let mut machine = Machine::new(Arc::new(integration("acme", refresh)), false);
         let mut world = World { millis: 0, wall: 0, hold: Mono::START };
         // When the exchange in flight began, and the one before.
         let (mut in_flight, mut last): (Option<Now>, Option<Now>) = (None, None);
@@ -175,6 +177,9 @@ proptest! {
                         prop_assert!(at.now.mono.since(last.mono) >= FLOOR, "a hot loop");
                     }
                     in_flight = Some(at.now);
+                }
+                Next::Load | Next::Configured | Next::Save => {
+                    prop_assert!(false, "nothing is kept");
                 }
                 Next::Await => prop_assert!(in_flight.is_some()),
                 Next::Sleep(wait) => {

@@ -34,6 +34,7 @@ pub(super) fn held(sent: Now, life: Option<u64>) -> Arc<Held> {
         sent_at: sent,
         lifetime: life.map(Duration::from_millis),
         secret_in_use: None,
+        refresh_token: None,
     };
     Arc::new(Held::new(issued, ApiCall::default()))
 }
@@ -42,6 +43,7 @@ fn issued(sent: u64, life: u64) -> Event {
     finished(Ended::Issued {
         held: held(now(sent), Some(life)),
         secret_in_use: Some(0),
+        refresh_token: None,
     })
 }
 
@@ -56,6 +58,7 @@ fn transient(retry_after: Option<u64>) -> Event {
     finished(Ended::Transient {
         retry_after: retry_after.map(Duration::from_secs),
         failure: failure(ErrorCode::TemporarilyUnavailable),
+        refresh_token: None,
     })
 }
 
@@ -68,7 +71,7 @@ fn machine() -> Machine {
         jitter: 0.0,
         ..RefreshPolicy::default()
     };
-    Machine::new(Arc::new(integration("acme", refresh)))
+    Machine::new(Arc::new(integration("acme", refresh)), false)
 }
 
 fn nudge(nudge: Nudge) -> Event {
@@ -211,7 +214,7 @@ fn the_expiry_of_the_secret_in_use_is_known() {
             expires_at,
         });
     }
-    let mut machine = Machine::new(Arc::new(spec));
+    let mut machine = Machine::new(Arc::new(spec), false);
     machine.step(Event::Started, at(0));
     let snapshot = machine.step(issued(0, 1000), at(1)).publish.unwrap();
     assert_eq!(snapshot.secret_in_use, Some(0));

@@ -253,7 +253,7 @@ async fn a_nudge_that_comes_during_an_exchange_is_answered_by_it() {
 async fn a_worker_is_small() {
     let mut engine = Engine::new();
     let (_, reader) = engine.add("acme", policy(), [], token(100));
-    let worker = engine.supervisor.as_mut().unwrap().workers.pop().unwrap();
+    let worker = engine.supervisor.as_mut().unwrap().workers.pop().unwrap().0;
     let task = super::super::supervisor::keep_running(Box::new(worker), CancellationToken::new());
     // There may be many thousands.
     let size = size_of_val(&task) + size_of::<super::super::worker::Worker>();

@@ -20,6 +20,7 @@ fn held(token: &str, clock: &dyn Clock, lifetime: u64) -> Arc<Held> {
         sent_at: clock.now(),
         lifetime: Some(Duration::from_secs(lifetime)),
         secret_in_use: None,
+        refresh_token: None,
     };
     Arc::new(Held::new(issued, ApiCall::default()))
 }
@@ -43,7 +44,7 @@ fn want(wait: u64) -> Want {
 }
 
 fn with(snapshot: Snapshot) -> (Board, Reader) {
-    board(snapshot, false)
+    board(snapshot, false, false)
 }
 
 #[tokio::test(start_paused = true)]
@@ -171,7 +172,7 @@ async fn with_reissue_same_the_caller_waits_for_the_expiry_or_leaves() {
         held: Some(held("a", &clock, 100)),
         ..Snapshot::default()
     };
-    let (_board, reader) = board(first, true);
+    let (_board, reader) = board(first, true, false);
     let asked = |wait| Want {
         min_ttl: MinTtl::Asked(Duration::from_secs(80)),
         wait: Duration::from_secs(wait),

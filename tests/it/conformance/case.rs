@@ -9,17 +9,18 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::Value;
-use token_broker::base::{Clock, Failure, Timestamp, TokioClock};
+use token_broker::base::{Clock, Timestamp, TokioClock};
+use token_broker::base::{HumanDuration, Secret};
 use token_broker::config::{Env, Format, Loaded, Options, Problems, load_text};
-use token_broker::exchange::{Outcome, Sources};
+use token_broker::exchange::{Ask, Outcome, Present, Sources};
 use token_broker::net::Clients;
 use token_broker::secrets::Vault;
-use token_broker::spec::{Endpoint, Grant, Integration, Template};
+use token_broker::spec::{Endpoint, FirstRefreshToken, Grant, Integration, Template, TokenRequest};
 
-use super::fixture::{Answer, Assertion, Expected, Fixture};
+use super::fixture::{Answer, Assertion, Consent, Expected, Fixture, Presented};
 use crate::support::{Reply, Request, Vendor};
 
-const START: i64 = 1_800_000_000;
+pub(super) const START: i64 = 1_800_000_000;
 /// The key pair of `tests/conformance/adobe-jwt.key`, which protects nothing.
 const PUBLIC_KEY: &str = include_str!("../../../src/sandbox/adobe_jwt.pub");
 
@@ -28,6 +29,7 @@ pub(super) struct Bench {
     vendor: Vendor,
     says: Arc<Mutex<(u16, String)>>,
     sources: Sources,
+    clock: Arc<dyn Clock>,
 }
 
 pub(super) fn load(text: &str) -> Result<Loaded, Problems> {
@@ -42,7 +44,9 @@ pub(super) fn config_text(name: &str, keys: &toml::Table, providers: Option<&Pat
     let providers = providers.map_or_else(String::new, |path| {
         format!("[providers]\npath = \"{}\"\n", path.display())
     });
-    format!("{providers}[integrations]\n{}", inline("x", &table))
+    // The exchanges are the matter here, not what is kept of them.
+    let store = "[store]\nallow_losing_refresh_tokens = true\n";
+    format!("{providers}{store}[integrations]\n{}", inline("x", &table))
 }
 
 /// Dotted keys with values that are TOML as well as JSON.
@@ -93,11 +97,12 @@ impl Bench {
         let start = Timestamp::from_unix_seconds(START);
         let clock: Arc<dyn Clock> = Arc::new(TokioClock::starting_at(start));
         let vault = Vault::new(Arc::clone(&clock));
-        let sources = Sources::new(Clients::new(), vault, clock);
+        let sources = Sources::new(Clients::new(), vault, Arc::clone(&clock));
         Self {
             vendor,
             says,
             sources,
+            clock,
         }
     }
 
@@ -134,6 +139,8 @@ impl Bench {
             serde_json::from_str(&answer.body).unwrap()
         });
         api(fixture, &usual, &members)?;
+        let limit = usual.refresh.rate_limit.map(|limit| limit.to_string());
+        same("rate_limit", fixture.rate_limit.clone(), limit)?;
         for expected in &fixture.requests {
             let one = integration(&expected.config)?;
             if let Some(wanted) = &expected.base_url {
@@ -145,9 +152,9 @@ impl Bench {
         }
         for answer in &fixture.answers {
             self.says(answer.status, &answer.body);
-            let one = self.at_our_vendor(usual.clone())?;
-            let source = self.sources.source(&Arc::new(one)).unwrap();
-            let judged = judged(answer, &source.exchange().await);
+            let asked = fixture.requests.get(answer.to).ok_or("no such request")?;
+            let one = self.at_our_vendor(integration(&asked.config)?)?;
+            let judged = judged(answer, &self.exchange(one, asked).await);
             judged.map_err(|why| format!("{} {}: {why}", answer.status, answer.body))?;
         }
         for state in &fixture.states {
@@ -159,7 +166,9 @@ impl Bench {
                 .exchange()
                 .await;
             same("outcome", state.outcome.as_str(), outcome.label())?;
-            let hint = failure(&outcome).and_then(|failure| failure.hint.as_deref());
+            let hint = outcome
+                .failure()
+                .and_then(|failure| failure.hint.as_deref());
             contains("hint", Some(&state.hint), hint)?;
         }
         Ok(())
@@ -169,9 +178,24 @@ impl Bench {
         *self.says.lock().unwrap() = (status, body.to_owned());
     }
 
+    async fn exchange(&self, one: Integration, expected: &Expected) -> Outcome {
+        let source = self.sources.source(&Arc::new(one)).unwrap();
+        loop {
+            let ask = Ask {
+                present: presented(&expected.present),
+                ..Ask::plain()
+            };
+            if let Some(outcome) = source.ask(ask).await {
+                return outcome;
+            }
+        }
+    }
+
     /// The same integration, its endpoint's host replaced by ours.
     fn at_our_vendor(&self, mut one: Integration) -> Result<Integration, String> {
-        let (Grant::ClientCredentials(request) | Grant::JwtBearer(request, _)) = &mut one.grant
+        let (Grant::ClientCredentials(request)
+        | Grant::JwtBearer(request, _)
+        | Grant::RefreshToken(request, _)) = &mut one.grant
         else {
             return Err("another grant".to_owned());
         };
@@ -188,9 +212,8 @@ impl Bench {
         one: Integration,
         success: &Answer,
     ) -> Result<(), String> {
-        let (Grant::ClientCredentials(request) | Grant::JwtBearer(request, _)) = &one.grant else {
-            return Err("another grant".to_owned());
-        };
+        let request = one.grant.request().ok_or("another grant")?;
+        same("consent", &expected.consent, &consent(&one, request))?;
         same(
             "url",
             expected.url.as_str(),
@@ -198,27 +221,82 @@ impl Bench {
         )?;
         self.says(success.status, &success.body);
         let one = self.at_our_vendor(one)?;
-        let outcome = self
-            .sources
-            .source(&Arc::new(one))
-            .unwrap()
-            .exchange()
-            .await;
-        judged(success, &outcome)?;
-        same_request(expected, &self.vendor.requests().pop().unwrap())
+        judged(success, &self.exchange(one, expected).await)?;
+        let now = self.clock.now().wall;
+        same_request(expected, &self.vendor.requests().pop().unwrap(), now)
     }
 }
 
+fn presented(present: &Presented) -> Present {
+    match present {
+        Presented::Nothing => Present::Nothing,
+        Presented::RefreshToken(token) => Present::RefreshToken(Secret::new(token.as_str())),
+        Presented::Code {
+            code,
+            verifier,
+            redirect_uri,
+        } => Present::Code {
+            code: Secret::new(code.as_str()),
+            verifier: Secret::new(verifier.as_str()),
+            redirect_uri: redirect_uri.clone(),
+        },
+        Presented::DeviceCode(code) => Present::DeviceCode(Secret::new(code.as_str())),
+    }
+}
+
+/// Where consent begins in truth, and what becomes of it.
+fn consent(one: &Integration, request: &TokenRequest) -> Option<Consent> {
+    let refreshing = one.grant.refreshing()?;
+    let written = |duration: Option<Duration>| duration.map(|it| HumanDuration(it).to_string());
+    let url = |endpoint: &Endpoint| Some(endpoint.url().to_string());
+    let (authorization_endpoint, device_authorization_endpoint) = match &refreshing.first {
+        FirstRefreshToken::Configured(_) => (None, None),
+        FirstRefreshToken::AuthorizationCode {
+            authorization_endpoint,
+            ..
+        } => (url(authorization_endpoint), None),
+        FirstRefreshToken::DeviceCode {
+            device_authorization_endpoint,
+        } => (None, url(device_authorization_endpoint)),
+    };
+    Some(Consent {
+        grant: one.grant.name().to_owned(),
+        authorization_endpoint,
+        device_authorization_endpoint,
+        scope: request.scope.clone(),
+        rotates: refreshing.rotates(),
+        lifetime: written(refreshing.lifetime),
+        idle_lifetime: written(refreshing.idle_lifetime),
+    })
+}
+
+fn form(text: &[u8]) -> BTreeMap<String, String> {
+    url::form_urlencoded::parse(text).into_owned().collect()
+}
+
 /// Compares member by member: nothing missing, nothing more.
-pub(super) fn same_request(expected: &Expected, seen: &Request) -> Result<(), String> {
+pub(super) fn same_request(
+    expected: &Expected,
+    seen: &Request,
+    now: Timestamp,
+) -> Result<(), String> {
     let (_, path) = super::split(&expected.url);
-    let line = format!("{} {path} HTTP/1.1", expected.method);
-    same("request line", line.as_str(), seen.line.as_str())?;
-    let kind = Some(expected.content_type.as_str());
+    let wanted = format!("{} {path} HTTP/1.1", expected.method);
+    let (line, query) = match seen.line.split_once('?') {
+        Some((before, after)) => {
+            let (query, version) = after.split_once(' ').ok_or("no request line")?;
+            (format!("{before} {version}"), form(query.as_bytes()))
+        }
+        None => (seen.line.clone(), BTreeMap::new()),
+    };
+    same("request line", wanted, line)?;
+    same("query", &expected.query, &query)?;
+    let kind = expected.content_type.as_deref();
     same("content-type", kind, seen.header("content-type"))?;
-    same("authorization", None, seen.header("authorization"))?;
+    let authorization = expected.authorization.as_deref();
+    same("authorization", authorization, seen.header("authorization"))?;
     same("accept", Some("application/json"), seen.header("accept"))?;
-    let mut body: BTreeMap<String, String> = if expected.content_type == "application/json" {
+    let mut body: BTreeMap<String, String> = if kind == Some("application/json") {
         let members: Value =
             serde_json::from_str(seen.text()).map_err(|error| error.to_string())?;
         let text = |value: &Value| value.as_str().map_or(value.to_string(), str::to_owned);
@@ -228,19 +306,17 @@ pub(super) fn same_request(expected: &Expected, seen: &Request) -> Result<(), St
             .map(|(name, value)| (name.clone(), text(value)))
             .collect()
     } else {
-        url::form_urlencoded::parse(&seen.body)
-            .into_owned()
-            .collect()
+        form(&seen.body)
     };
     if let Some(assertion) = &expected.assertion {
         let token = body.remove(&assertion.parameter).ok_or("no assertion")?;
-        same_assertion(assertion, &token)?;
+        same_assertion(assertion, &token, now)?;
     }
     same("body", &expected.body, &body)
 }
 
 /// Verified by a library that did not sign it, against the public half of the fixture's key.
-fn same_assertion(expected: &Assertion, token: &str) -> Result<(), String> {
+fn same_assertion(expected: &Assertion, token: &str, now: Timestamp) -> Result<(), String> {
     let header = jsonwebtoken::decode_header(token).map_err(|error| error.to_string())?;
     same("alg", &expected.algorithm, &format!("{:?}", header.alg))?;
     let public: String = PUBLIC_KEY.split_whitespace().collect();
@@ -255,7 +331,8 @@ fn same_assertion(expected: &Assertion, token: &str) -> Result<(), String> {
     let exp = claims
         .as_object_mut()
         .and_then(|claims| claims.remove("exp"));
-    let left = exp.and_then(|exp| exp.as_i64()).map(|exp| exp - START);
+    let exp = exp.and_then(|exp| exp.as_i64());
+    let left = exp.map(|exp| exp - now.unix_seconds());
     same(
         "exp",
         true,
@@ -272,26 +349,20 @@ fn contains(what: &str, wanted: Option<&str>, found: Option<&str>) -> Result<(),
     }
 }
 
-fn failure(outcome: &Outcome) -> Option<&Failure> {
-    match outcome {
-        Outcome::Issued(_) => None,
-        Outcome::Transient { failure, .. }
-        | Outcome::BadCredential(failure)
-        | Outcome::BadRequest(failure)
-        | Outcome::DeadGrant(failure)
-        | Outcome::Expired(failure)
-        | Outcome::SecretUnavailable(failure) => Some(failure),
-    }
-}
-
 fn judged(answer: &Answer, outcome: &Outcome) -> Result<(), String> {
     same("outcome", answer.outcome.as_str(), outcome.label())?;
     if let Outcome::Issued(issued) = outcome {
         let lifetime = answer.lifetime.map(Duration::from_secs);
         let lifetime = lifetime.or(answer.lifetime_ms.map(Duration::from_millis));
-        return same("lifetime", lifetime, issued.lifetime);
+        same("lifetime", lifetime, issued.lifetime)?;
+        let found = issued.refresh_token.as_ref();
+        let token = found.map(|found| found.token.expose());
+        same("refresh_token", answer.refresh_token.as_deref(), token)?;
+        let lifetime = answer.refresh_token_lifetime.map(Duration::from_secs);
+        let found = found.and_then(|found| found.lifetime);
+        return same("refresh_token_lifetime", lifetime, found);
     }
-    let failure = failure(outcome).ok_or("no failure")?;
+    let failure = outcome.failure().ok_or("no failure")?;
     let vendor = failure.vendor.as_ref().ok_or("no answer of the vendor")?;
     same("error", answer.error.as_deref(), vendor.error.as_deref())?;
     if answer.says.is_some() {
@@ -339,6 +410,10 @@ fn api(fixture: &Fixture, one: &Integration, members: &Value) -> Result<(), Stri
             false,
             hosts.iter().any(|pattern| pattern.matches("evil.example")),
         )?;
+        for host in &wanted.hosts {
+            let allowed = hosts.iter().any(|pattern| pattern.matches(host));
+            same(host, true, allowed)?;
+        }
     }
     let render_all = |entries: &[(String, Template)]| -> BTreeMap<String, String> {
         let one = |(name, value): &(String, Template)| (name.clone(), render(value, members));

@@ -26,6 +26,8 @@ pub(super) struct Fixture {
     #[serde(default)]
     pub(super) refused: Vec<Refused>,
     pub(super) api: Api,
+    /// The vendor's limit on token requests.
+    pub(super) rate_limit: Option<String>,
     /// For providers without a token request.
     #[serde(default)]
     pub(super) config: toml::Table,
@@ -38,13 +40,52 @@ pub(super) struct Expected {
     pub(super) config: toml::Table,
     pub(super) method: String,
     pub(super) url: String,
-    pub(super) content_type: String,
+    pub(super) content_type: Option<String>,
+    pub(super) authorization: Option<String>,
+    /// Every member of the query, and no other.
+    #[serde(default)]
+    pub(super) query: BTreeMap<String, String>,
     /// Every member of the body, and no other.
+    #[serde(default)]
     pub(super) body: BTreeMap<String, String>,
+    /// What the exchange presents besides the client.
+    #[serde(default)]
+    pub(super) present: Presented,
+    /// Where consent begins, and what becomes of it.
+    pub(super) consent: Option<Consent>,
     /// The JWT among the members of the body, if one is signed.
     pub(super) assertion: Option<Assertion>,
     /// Where calls go, if it depends on what was configured.
     pub(super) base_url: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub(super) enum Presented {
+    #[default]
+    Nothing,
+    RefreshToken(String),
+    Code {
+        code: String,
+        verifier: String,
+        redirect_uri: String,
+    },
+    DeviceCode(String),
+}
+
+/// All of it: what is not there must not be configured.
+#[derive(Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Consent {
+    pub(super) grant: String,
+    pub(super) authorization_endpoint: Option<String>,
+    pub(super) device_authorization_endpoint: Option<String>,
+    pub(super) scope: Option<String>,
+    /// Whether using a refresh token may spend it.
+    pub(super) rotates: bool,
+    /// As durations are written.
+    pub(super) lifetime: Option<String>,
+    pub(super) idle_lifetime: Option<String>,
 }
 
 /// A signed JWT: every claim but `exp`, which lies within five minutes.
@@ -64,6 +105,12 @@ pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) body: String,
     pub(super) outcome: String,
+    /// Which of the requests it answers; the first one unless it says so.
+    #[serde(default)]
+    pub(super) to: usize,
+    /// The new one, and its seconds.
+    pub(super) refresh_token: Option<String>,
+    pub(super) refresh_token_lifetime: Option<u64>,
     /// Seconds.
     pub(super) lifetime: Option<u64>,
     /// The same where the vendor counts milliseconds.
@@ -106,6 +153,9 @@ pub(super) struct Api {
     pub(super) headers: BTreeMap<String, String>,
     #[serde(default)]
     pub(super) query: BTreeMap<String, String>,
+    /// Where the vendor's answer may send calls.
+    #[serde(default)]
+    pub(super) hosts: Vec<String>,
 }
 
 impl Fixture {

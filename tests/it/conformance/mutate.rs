@@ -81,6 +81,12 @@ fn changed(key: &str, value: &Value) -> Option<Value> {
         ("scope_separator", Value::String(_)) => json!(";"),
         ("expires_in_unit", Value::String(_)) => json!("minutes"),
         ("default_lifetime" | "lifetime" | "backdate", Value::String(_)) => json!("7s"),
+        ("refresh_token_rotation", Value::String(was)) if was == "never" => json!("always"),
+        ("refresh_token_rotation", Value::String(_)) => json!("never"),
+        ("refresh_token_lifetime" | "refresh_token_idle_lifetime", Value::String(_)) => {
+            json!("1d")
+        }
+        ("rate_limit", Value::String(_)) => json!("7/7h"),
         ("pattern", Value::String(pattern)) => json!(format!("({pattern})x")),
         (_, Value::String(text)) => json!(format!("{text}x")),
         (_, Value::Bool(flag)) => json!(!flag),

@@ -1,24 +1,29 @@
 //! A whole broker, built from a configuration text, in the test's own runtime.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use token_broker::app::{App, Deps};
+use token_broker::app::{App, Deps, RunError, Trigger};
 use token_broker::base::{Timestamp, TokioClock};
-use token_broker::config::{Env, Format, Options, load_text};
+use token_broker::config::{Env, Format, Loaded, Options, Watch, load_text};
 use token_broker::spec::Listen;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::caller::{Answer, request};
 
+/// The wall clock at the start.
+const START: i64 = 1_800_000_000;
+
 pub(crate) struct Broker {
     pub(crate) address: SocketAddr,
     pub(crate) clock: Arc<TokioClock>,
+    trigger: Trigger,
     stop: CancellationToken,
-    task: JoinHandle<()>,
+    task: JoinHandle<Result<(), RunError>>,
     pacer: JoinHandle<()>,
 }
 
@@ -55,14 +60,30 @@ impl Broker {
         let env = Env::from_pairs::<&str, &str>([]);
         let loaded = load_text("test.toml", &text, Format::Toml, &env, Options::default())
             .unwrap_or_else(|problems| panic!("{problems}"));
-        let clock = Arc::new(TokioClock::starting_at(Timestamp::from_unix_seconds(
-            1_800_000_000,
-        )));
+        Self::run(loaded, env, None)
+    }
+
+    /// The same with a file or folder, which is followed; it says itself where it listens.
+    pub(crate) fn follow(path: &Path) -> Self {
+        let env = Env::from_pairs::<&str, &str>([]);
+        let mut watch = Watch::new(path.to_owned(), env.clone(), Options::default());
+        let loaded = watch.load(Timestamp::from_unix_seconds(START));
+        let loaded = loaded.unwrap_or_else(|problems| panic!("{problems}"));
+        Self::run(loaded, env, Some(watch))
+    }
+
+    fn run(loaded: Loaded, env: Env, watch: Option<Watch>) -> Self {
+        let start = Timestamp::from_unix_seconds(START);
+        let clock = Arc::new(TokioClock::starting_at(start));
         let deps = Deps {
             clock: Arc::<TokioClock>::clone(&clock),
             env,
         };
-        let app = App::build(loaded.spec, deps).unwrap();
+        let mut app = App::build(loaded.spec, deps).unwrap();
+        if let Some(watch) = watch {
+            app = app.watching(watch);
+        }
+        let trigger = app.trigger();
         let Some(Listen::Tcp(address)) = app.addresses().first().cloned() else {
             panic!("no address")
         };
@@ -71,6 +92,7 @@ impl Broker {
         Self {
             address,
             clock,
+            trigger,
             stop,
             task,
             pacer: tokio::task::spawn(pace()),
@@ -102,9 +124,60 @@ impl Broker {
         panic!("never: {}", self.status(name).await);
     }
 
+    /// Reloads as SIGHUP does, and waits for the end of that.
+    pub(crate) async fn reload(&self) -> Value {
+        let before = self.last_reload().await;
+        // A reload in the same second could look like the one before.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        self.trigger.pull();
+        self.until_reloaded(&before).await
+    }
+
+    pub(crate) async fn last_reload(&self) -> Value {
+        self.get("/integrations").await.json()["config"]["last_reload"].clone()
+    }
+
+    /// Waits for a reload other than `before`.
+    pub(crate) async fn until_reloaded(&self, before: &Value) -> Value {
+        for _ in 0..12_000 {
+            let last = self.last_reload().await;
+            if last != *before {
+                return last;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("never reloaded");
+    }
+
+    /// One value of the metrics.
+    pub(crate) async fn metric(&self, series: &str) -> String {
+        let page = self.get("/metrics").await;
+        let found = page.text().lines().find_map(|line| {
+            let value = line.strip_prefix(series)?.strip_prefix(' ')?;
+            Some(value.to_owned())
+        });
+        found.unwrap_or_else(|| panic!("no {series}"))
+    }
+
+    /// Begins to stop as SIGTERM does.
+    pub(crate) fn begin_to_stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Waits for an end that nobody asked for.
+    pub(crate) async fn ended(mut self) -> Result<(), RunError> {
+        (&mut self.task).await.unwrap()
+    }
+
+    /// How it ends.
+    pub(crate) async fn end(mut self) -> Result<(), RunError> {
+        self.stop.cancel();
+        (&mut self.task).await.unwrap()
+    }
+
     /// Stops it as SIGTERM does and waits for the end.
     pub(crate) async fn stop(mut self) {
         self.stop.cancel();
-        (&mut self.task).await.unwrap();
+        (&mut self.task).await.unwrap().unwrap();
     }
 }

@@ -63,13 +63,48 @@ impl Process {
         self.child.id()
     }
 
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.pid()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// Reads on until a line of the log holds `text`.
+    pub(crate) fn until_logged(&mut self, text: &str) {
+        loop {
+            let mut line = String::new();
+            let read = self.log.read_line(&mut line).unwrap();
+            assert_ne!(read, 0, "it ended: {}", self.seen);
+            self.seen.push_str(&line);
+            if line.contains(text) {
+                return;
+            }
+        }
+    }
+
+    /// Whether it has died by now.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// `kill -9`, unless it is dead already.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits for its end: its exit code and all of its log.
+    pub(crate) fn ended(&mut self) -> (Option<i32>, String) {
+        self.log.read_to_string(&mut self.seen).unwrap();
+        let code = self.child.wait().unwrap().code();
+        (code, std::mem::take(&mut self.seen))
+    }
+
     /// SIGTERM; it must end well. All of its log.
     pub(crate) fn stop(&mut self) -> String {
-        let pid = Pid::from_raw(i32::try_from(self.pid()).unwrap()).unwrap();
-        kill_process(pid, Signal::TERM).unwrap();
-        self.log.read_to_string(&mut self.seen).unwrap();
-        assert!(self.child.wait().unwrap().success(), "{}", self.seen);
-        std::mem::take(&mut self.seen)
+        self.signal(Signal::TERM);
+        let (code, log) = self.ended();
+        assert_eq!(code, Some(0), "{log}");
+        log
     }
 
     /// A command to its end.

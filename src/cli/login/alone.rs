@@ -1,0 +1,101 @@
+//! Without a running broker: one of this integration alone, in this process, for as long as the
+//! login takes.
+//!
+//! The same store, so its lock keeps any other broker out; the same listeners, so that the browser
+//! finds its way back; and everything else over HTTP, as with any broker.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::lines::Lines;
+use super::{Args, follow, go_on, until_stopped};
+use crate::app::{App, Deps};
+use crate::base::{Secret, SystemClock};
+use crate::cli::broker::Broker;
+use crate::cli::output::{Exit, Output};
+use crate::cli::setup;
+use crate::config::{Env, Options};
+use crate::spec::{Spec, Store};
+
+pub(super) async fn login(
+    args: &Args,
+    env: &Env,
+    output: &mut Output,
+    lines: Lines,
+) -> Result<(), Exit> {
+    let spec = spec(args, env)?;
+    // What goes wrong is told here; the log only adds what is not.
+    crate::telemetry::init_logging("error", false);
+    let access = spec.access.clone();
+    let deps = Deps {
+        clock: Arc::new(SystemClock),
+        env: env.clone(),
+    };
+    let app = App::build(spec, deps)
+        .map_err(|error| Exit::Failed(format!("error: a login cannot be begun here: {error}")))?;
+    let listen = app.addresses().into_iter().next();
+    let listen = listen.ok_or_else(|| Exit::Failed("error: nothing is listened on".to_owned()))?;
+    let broker = Broker::at(&listen, &access);
+    let stop = CancellationToken::new();
+    let mut running = JoinSet::new();
+    running.spawn(app.run(stop.clone()));
+    let login = until_stopped(
+        &args.integration,
+        through(args, env, &broker, output, lines),
+    );
+    let done = tokio::select! {
+        done = login => done,
+        Some(_ended) = running.join_next() => Err(Exit::Failed(
+            "error: the broker that was started for this login stopped; its log says why".to_owned(),
+        )),
+    };
+    // What the login brought is saved by now; what is under way, if anything, is awaited.
+    stop.cancel();
+    while running.join_next().await.is_some() {}
+    done
+}
+
+async fn through(
+    args: &Args,
+    env: &Env,
+    broker: &Broker,
+    output: &mut Output,
+    lines: Lines,
+) -> Result<(), Exit> {
+    let path = format!("/login/{}", args.integration);
+    let begun = broker.post(&path, &Secret::new(""), follow::VENDOR).await?;
+    let begun = begun.ok_or_else(|| broker.not_running())?;
+    go_on(args, env, broker, &begun, output, lines).await
+}
+
+/// The configuration with nothing in it but the integration, its store and the listeners.
+fn spec(args: &Args, env: &Env) -> Result<Spec, Exit> {
+    let name = &args.integration;
+    let mut spec = setup::load(args.broker.config.as_deref(), env, Options::default())?.spec;
+    spec.integrations.retain(|one| one.id == *name);
+    let Some(integration) = spec.integrations.first() else {
+        return Err(Exit::Usage(format!(
+            "error: {name}: the configuration has no such integration; token-broker check lists them"
+        )));
+    };
+    if !integration.grant.takes_logins() {
+        let grant = integration.grant.name();
+        return Err(Exit::Usage(format!(
+            "error: {name}: nobody logs in for it: its grant is {grant}, and only authorization_code and device_code \
+             begin with a person's consent"
+        )));
+    }
+    if matches!(spec.store, Store::Memory { .. }) {
+        return Err(Exit::Usage(format!(
+            "error: {name}: no broker runs, and this configuration keeps nothing on disk, so the consent would be \
+             lost at once\n  what to do:   start the broker (token-broker serve) and log in then, or set \
+             kind = \"embedded\" and path in [store]"
+        )));
+    }
+    spec.admin = None;
+    spec.server.shutdown_delay = Duration::ZERO;
+    Ok(spec)
+}

@@ -1,0 +1,107 @@
+//! Files that tokens are written to, as they are configured.
+
+use super::*;
+use crate::spec::{FileSink, SinkFormat};
+
+fn one(more: &str) -> String {
+    format!(
+        "[integrations.a]\ngrant = \"static\"\ntoken = {{ file = \"/t\" }}\n{more}\n\
+         [integrations.b]\ninherit = \"a\"\n"
+    )
+}
+
+fn file(path: &str, more: &str) -> String {
+    one(&format!(
+        "[[integrations.a.files]]\npath = \"{path}\"\n{more}"
+    ))
+}
+
+#[test]
+fn files_of_an_integration() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let spec = loaded(&file(&at("./token"), "format = \"raw\"\nmode = \"0400\"")).spec;
+    let sink = FileSink {
+        integration: "a".parse().unwrap(),
+        path: at("token").into(),
+        format: SinkFormat::Raw,
+        mode: 0o400,
+    };
+    assert_eq!(spec.sinks, [sink], "not inherited");
+    let spec = loaded(&file(&at("token"), "")).spec;
+    assert_eq!(spec.sinks[0].mode, 0o440);
+    assert_eq!(spec.sinks[0].format, SinkFormat::Json);
+}
+
+#[test]
+fn files_that_cannot_be_written_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let key = |name: &str| format!("integrations.a.files.0.{name}");
+    for (text, name, words) in [
+        (
+            file("/no/such/folder/token", ""),
+            "path",
+            "a folder that is there",
+        ),
+        (file("/", ""), "path", "must name a file"),
+        (file(&at("token/.."), ""), "path", "must name a file"),
+        (file("", ""), "path", "is missing"),
+        (
+            one("[[integrations.a.files]]\nformat = \"raw\""),
+            "path",
+            "is missing",
+        ),
+        (
+            file(&at("token"), "mode = \"4755\""),
+            "mode",
+            "permission bits",
+        ),
+        (file(&at("token"), "mode = 440"), "mode", "must be a string"),
+        (file(&at("token"), "format = \"xml\""), "format", "must be"),
+        (
+            file(&at("token"), "fromat = \"raw\""),
+            "fromat",
+            "did you mean",
+        ),
+        (
+            file(
+                &at("token"),
+                "format = \"header\"\n[integrations.a.api.headers]\nAuthorization = \"\"",
+            ),
+            "format",
+            "no Authorization",
+        ),
+    ] {
+        refuses(&text, &key(name), words);
+    }
+    let twice = format!(
+        "[[integrations.a.files]]\npath = \"{}\"\n[[integrations.a.files]]\npath = \"{}\"\n",
+        at("token"),
+        at("./token")
+    );
+    refuses(
+        &one(&twice),
+        "integrations.a.files.1.path",
+        "needs one of its own",
+    );
+    let demand = file(&at("token"), "[integrations.a.refresh]\nwhen = \"demand\"");
+    refuses(&demand, "integrations.a.files", "asks for nothing");
+    refuses(
+        &one("files = \"/x\""),
+        "integrations.a.files",
+        "list of tables",
+    );
+    let elsewhere = file("/no/such/folder/token", "");
+    let options = Options {
+        without_secrets: true,
+    };
+    load_text(
+        "test.toml",
+        &elsewhere,
+        Format::Toml,
+        &Env::default(),
+        options,
+    )
+    .unwrap();
+}

@@ -1,0 +1,259 @@
+//! A login on its way through a worker: from a person's wish to what the machine is told, and back
+//! to the person.
+//!
+//! Must not decide what a login changes: the machine does. Invariants: each wish is answered once,
+//! that of a code not before its tokens are saved and published; a code is presented once, and only
+//! if it came with the state of the login that was begun last.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tracing::info;
+
+use super::machine::{Device, LoginStep};
+use crate::base::{ErrorCode, Failure, Mono, Now, Secret, VendorAnswer};
+use crate::exchange::{Present, TokenSource};
+use crate::login::{Browser, Granted, LIFETIME, Redirect, Refusal};
+use crate::snapshot::{Begun, Login, LoginError, LoginState, Snapshot};
+use crate::spec::{Endpoint, FirstRefreshToken, Integration, TokenRequest};
+
+/// Each device login asks the vendor for a code: callers must not make that a flood.
+const BETWEEN_DEVICES: Duration = Duration::from_secs(5);
+
+/// What a worker remembers of logins. Boxed: most never see one.
+#[derive(Debug, Default)]
+pub(super) struct Consents(Option<Box<Flow>>);
+
+#[derive(Debug, Default)]
+struct Flow {
+    /// A browser is out, and may come back.
+    browser: Option<Browser>,
+    /// When a device code was last asked for.
+    device_asked: Option<Mono>,
+    /// Waits for the machine to know of the login.
+    beginning: Option<(Reply<Begun>, Begun)>,
+    /// Waits for the end of the exchange under way.
+    completing: Option<Reply<()>>,
+}
+
+type Reply<T> = oneshot::Sender<Result<T, LoginError>>;
+
+impl Consents {
+    /// Takes a wish. What the machine is to know of it, if anything.
+    #[expect(clippy::unused_async, reason = "a device flow begins with a request")]
+    pub(super) async fn take(
+        &mut self,
+        wish: Login,
+        spec: &Integration,
+        source: &dyn TokenSource,
+        now: Now,
+    ) -> Option<LoginStep> {
+        let flow = self.0.get_or_insert_default();
+        // Whoever asked may be gone by the time of the answer.
+        match wish {
+            Login::Begin { reply } => match flow.begin(spec, source, now).await {
+                Ok((begun, step)) => {
+                    let id = spec.id.as_str();
+                    info!(integration.id = id, "a login of '{id}' was begun");
+                    flow.beginning = Some((reply, begun));
+                    Some(step)
+                }
+                Err(error) => {
+                    let _gone = reply.send(Err(error));
+                    None
+                }
+            },
+            Login::Complete { redirect, reply } => match flow.complete(&redirect, spec, now) {
+                Ok(step) => {
+                    flow.completing = Some(reply);
+                    Some(step)
+                }
+                Err(error) => {
+                    let _gone = reply.send(Err(error));
+                    None
+                }
+            },
+        }
+    }
+
+    /// Whether somebody waits for what the machine makes of a wish.
+    pub(super) fn is_awaited(&self) -> bool {
+        let flow = self.0.as_ref();
+        flow.is_some_and(|flow| flow.beginning.is_some() || flow.completing.is_some())
+    }
+
+    /// Answers whoever waits, once a published snapshot says how the login stands.
+    pub(super) fn answer(&mut self, snapshot: &Snapshot) {
+        let (Some(flow), Some(login)) = (&mut self.0, &snapshot.login) else {
+            return;
+        };
+        let ended = match login {
+            LoginState::Waiting => {
+                if let Some((reply, begun)) = flow.beginning.take() {
+                    let _gone = reply.send(Ok(begun));
+                }
+                return;
+            }
+            LoginState::Done => Ok(()),
+            LoginState::Failed(failure) => Err(LoginError::Failed(failure.clone())),
+        };
+        if let Some(reply) = flow.completing.take() {
+            let _gone = reply.send(ended);
+        }
+    }
+}
+
+impl Flow {
+    /// In the place of a login that was begun before.
+    async fn begin(
+        &mut self,
+        spec: &Integration,
+        source: &dyn TokenSource,
+        now: Now,
+    ) -> Result<(Begun, LoginStep), LoginError> {
+        let request = spec.grant.request();
+        let first = spec.grant.refreshing().map(|refreshing| &refreshing.first);
+        let (Some(request), Some(first)) = (request, first) else {
+            return Err(LoginError::NotConsented);
+        };
+        match first {
+            FirstRefreshToken::Configured(_) => Err(LoginError::NotConsented),
+            FirstRefreshToken::AuthorizationCode {
+                authorization_endpoint,
+                redirect_uri,
+            } => self.begin_browser(request, authorization_endpoint, redirect_uri, now),
+            FirstRefreshToken::DeviceCode { .. } => self.begin_device(spec, source, now).await,
+        }
+    }
+
+    fn begin_browser(
+        &mut self,
+        request: &TokenRequest,
+        authorization_endpoint: &Endpoint,
+        redirect_uri: &url::Url,
+        now: Now,
+    ) -> Result<(Begun, LoginStep), LoginError> {
+        // No configuration names an issuer yet, so none can be expected.
+        let begun = Browser::begin(
+            request,
+            authorization_endpoint,
+            redirect_uri,
+            None,
+            now.mono,
+        );
+        let (browser, authorization_url) = begun.map_err(|error| {
+            let failure = failure(ErrorCode::TemporarilyUnavailable, error.to_string(), now);
+            LoginError::Failed(Box::new(failure))
+        })?;
+        let begun = Begun::Browser {
+            authorization_url,
+            redirect_uri: browser.redirect_uri().to_owned(),
+            state: browser.state().clone(),
+            expires_in: LIFETIME,
+        };
+        self.browser = Some(browser);
+        let step = LoginStep::Begun {
+            lasts: LIFETIME,
+            device: None,
+        };
+        Ok((begun, step))
+    }
+
+    async fn begin_device(
+        &mut self,
+        spec: &Integration,
+        source: &dyn TokenSource,
+        now: Now,
+    ) -> Result<(Begun, LoginStep), LoginError> {
+        let asked = self.device_asked;
+        if asked.is_some_and(|asked| now.mono.since(asked) < BETWEEN_DEVICES) {
+            return Err(LoginError::Busy);
+        }
+        self.device_asked = Some(now.mono);
+        let asked = tokio::time::timeout(spec.refresh.timeout, source.device_authorization());
+        let device = match asked.await {
+            Ok(Ok(device)) => device,
+            Ok(Err(outcome)) => {
+                let failure = outcome.failure().cloned();
+                return Err(failure.map_or(LoginError::Busy, |failure| {
+                    LoginError::Failed(Box::new(failure))
+                }));
+            }
+            Err(_elapsed) => return Err(LoginError::Busy),
+        };
+        self.browser = None;
+        let begun = Begun::Device {
+            user_code: device.user_code,
+            verification_uri: device.verification_uri,
+            verification_uri_complete: device.verification_uri_complete,
+            expires_in: device.expires_in,
+        };
+        let step = LoginStep::Begun {
+            lasts: device.expires_in,
+            device: Some(Device {
+                code: device.device_code,
+                interval: device.interval,
+            }),
+        };
+        Ok((begun, step))
+    }
+
+    /// What came back, judged: a code to exchange, or the end of the login.
+    fn complete(
+        &mut self,
+        redirect: &Secret,
+        spec: &Integration,
+        now: Now,
+    ) -> Result<LoginStep, LoginError> {
+        let browser = self.browser.as_ref().ok_or(LoginError::NotBegun)?;
+        let unfit = |why: String| LoginError::BadRedirect(why);
+        let redirect = Redirect::read(redirect.expose());
+        let redirect = redirect.map_err(|error| unfit(error.to_string()))?;
+        let step = match browser.accept(&redirect, now.mono) {
+            Ok(granted) => {
+                let Granted {
+                    code,
+                    verifier,
+                    redirect_uri,
+                } = granted;
+                LoginStep::Came(Present::Code {
+                    code,
+                    verifier,
+                    redirect_uri,
+                })
+            }
+            Err(refusal) if refusal.goes_on() => return Err(unfit(refusal.to_string())),
+            Err(refusal) => LoginStep::Failed(refused(&refusal, spec, now)),
+        };
+        self.browser = None;
+        Ok(step)
+    }
+}
+
+fn refused(refusal: &Refusal, spec: &Integration, now: Now) -> Failure {
+    let id = &spec.id;
+    let description = format!("the login of '{id}' was not completed: {refusal}");
+    let mut failure = failure(ErrorCode::LoginRequired, description, now);
+    if let Refusal::Denied(denial) = refusal {
+        failure.hint = Some(denial.advice().to_owned());
+        failure.vendor = Some(VendorAnswer {
+            status: None,
+            error: Some(denial.error.clone()),
+            error_description: denial.description.clone(),
+        });
+    } else {
+        failure.hint = Some(format!("begin again: 'token-broker login {id}'"));
+    }
+    failure
+}
+
+fn failure(code: ErrorCode, description: String, now: Now) -> Failure {
+    Failure {
+        code,
+        description,
+        hint: None,
+        vendor: None,
+        retry_after: None,
+        at: now.wall,
+    }
+}
