@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use super::Built;
 use crate::base::{Clock, IntegrationId};
 use crate::config::{Loaded, Problem, Problems, Watch};
 use crate::exchange::{Sources, TokenSource};
@@ -54,12 +55,10 @@ pub(super) struct Reloader {
     pub(super) watch: Option<Arc<Mutex<Watch>>>,
 }
 
-/// A definition that is new or has changed, with what its worker needs.
-type Built = (Arc<Integration>, Arc<dyn TokenSource>);
-
 /// What a look at the files brought.
 enum Look {
     Same,
+    /// With those that are new or have changed.
     Loaded(Box<Loaded>, Vec<Built>),
     Refused(Problems),
 }
@@ -152,7 +151,7 @@ impl Reloader {
             self.log_level = spec.log.level;
         }
         self.sinks
-            .apply(&spec.sinks, |id| super::reader(&self.context, id));
+            .apply(&spec.sinks, |id| super::run::reader(&self.context, id));
         tell_warnings(&warnings);
         info!(
             added,

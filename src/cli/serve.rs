@@ -12,7 +12,9 @@ use crate::spec::LogFormat;
 ///
 /// Runs until SIGTERM or Ctrl-C. Listens on `127.0.0.1:8656` and `[::1]:8656` unless the configuration
 /// says otherwise. A vendor that is down does not stop it; a configuration that is wrong does, with
-/// exit code 2 and every problem at once.
+/// exit code 2 and every problem at once. A configuration that changes is followed (SIGHUP: at once);
+/// one that has become wrong is told in the log, and the one before stays. Ends with exit code 0 if
+/// nothing was lost.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

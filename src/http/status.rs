@@ -101,5 +101,6 @@ fn sample(entry: &Entry, now: Now) -> IntegrationSample<'_> {
         consecutive_failures: snapshot.consecutive_failures,
         secret_expires_at: seconds(snapshot.secret_expires_at),
         refresh_token_expires_at: seconds(snapshot.refresh_token_expires_at),
+        unsaved: snapshot.store_error.is_some(),
     }
 }

@@ -132,8 +132,8 @@ pub(super) struct Machine {
     /// What readers see, but for what is derived when it is published.
     view: Snapshot,
     changed: bool,
-    /// The worker is at an errand, whose end is an event.
-    away: bool,
+    /// The errand that the worker is at, and whose end is an event.
+    away: Option<Next>,
     /// Boxed, as what follows: most integrations have neither.
     consent: Option<Box<Consent>>,
     keep: Option<Box<Keep>>,
@@ -157,7 +157,7 @@ impl Machine {
             proving: false,
             view,
             changed: false,
-            away: false,
+            away: None,
             consent: spec.grant.refreshing().map(|_| Box::default()),
             keep: keeps.then(Box::default),
             spec,
@@ -192,7 +192,7 @@ impl Machine {
                 ended,
                 secret_moved,
             } => {
-                self.away = false;
+                self.away = None;
                 hold = self.finished(ended, secret_moved, at);
             }
             Event::HeldBack => self.held_back_now(at),
@@ -221,7 +221,7 @@ impl Machine {
     }
 
     fn next(&mut self, now: Now) -> Next {
-        if self.away {
+        if self.away.is_some() {
             return Next::Await;
         }
         let next = match self.work {
@@ -240,7 +240,7 @@ impl Machine {
                 }
             }
         };
-        self.away = next.is_errand();
+        self.away = next.is_errand().then_some(next);
         next
     }
 
@@ -350,7 +350,7 @@ impl Machine {
     }
 
     fn held_back_now(&mut self, at: At) {
-        self.away = false;
+        self.away = None;
         if self.login_present().is_some() {
             return self.login_held_back(at);
         }
@@ -362,7 +362,7 @@ impl Machine {
     }
 
     fn panicked(&mut self, failure: Failure, wait: Duration, at: At) {
-        self.away = false;
+        self.away = None;
         if self.login_present().is_some() {
             self.login_failed(failure.clone());
         }
@@ -488,6 +488,8 @@ impl Machine {
     }
 }
 
+#[cfg(test)]
+mod chain_properties;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]

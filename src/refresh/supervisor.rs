@@ -64,6 +64,10 @@ enum Order {
 }
 
 impl Seat {
+    fn is_unsaved(&self) -> bool {
+        self.reader.get().store_error.is_some()
+    }
+
     fn orders(&self) -> MutexGuard<'_, Orders> {
         self.orders.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -143,7 +147,8 @@ impl Supervisor {
             orders.next = Some(Order::Leave);
             orders.retire.cancel();
         }
-        self.seats.retain(|_, seat| !seat.orders().over);
+        self.seats
+            .retain(|_, seat| !seat.orders().over || seat.is_unsaved());
         self.holds.retain(|_, hold| Arc::strong_count(hold) > 1);
     }
 
@@ -177,6 +182,14 @@ impl Supervisor {
         let mut busy: Vec<_> = busy.map(|(id, _)| id.clone()).collect();
         busy.sort();
         busy
+    }
+
+    /// The integrations that hold something the store does not, removed ones among them.
+    pub fn unsaved(&self) -> Vec<IntegrationId> {
+        let unsaved = self.seats.iter().filter(|(_, seat)| seat.is_unsaved());
+        let mut unsaved: Vec<_> = unsaved.map(|(id, _)| id.clone()).collect();
+        unsaved.sort();
+        unsaved
     }
 
     /// Runs all workers until `stop`, then awaits the exchanges in flight.

@@ -31,6 +31,8 @@ mod succession;
 mod told;
 mod trouble;
 
+pub(super) use kept::rotating;
+
 /// An integration at a made-up vendor.
 pub(super) fn integration(name: &str, refresh: RefreshPolicy) -> Integration {
     Integration {

@@ -108,7 +108,7 @@ pub(super) fn succeed(mut parts: Parts, carried: Carried) -> Worker {
         persist,
     } = carried;
     if let (Some(persist), Some(before)) = (&mut parts.persist, persist) {
-        persist.go_on_from(*before);
+        persist.go_on_from(&before);
     }
     let change = parts.spec.change_from(&before);
     let at = At {
@@ -299,10 +299,10 @@ impl Worker {
                         self.consents.take(wish, &self.spec, &*self.source, now)
                     };
                     let taken = Box::pin(taken).await;
-                    let Some(step) = taken else {
+                    let Some(login) = taken else {
                         continue;
                     };
-                    Event::Login(step)
+                    Event::Login(login)
                 }
                 Woken::Timer => Event::Timer {
                     used: self.board.take_used(),

@@ -105,6 +105,8 @@ pub struct IntegrationSample<'a> {
     pub consecutive_failures: u32,
     pub secret_expires_at: Option<i64>,
     pub refresh_token_expires_at: Option<i64>,
+    /// Something of it is not in the store.
+    pub unsaved: bool,
 }
 
 /// The process-wide metrics.
@@ -186,6 +188,8 @@ impl Metrics {
 
     /// The page in the Prometheus text format. `states` are all values `state` can have.
     pub fn render(&self, states: &[&str], samples: &[IntegrationSample<'_>]) -> String {
+        let unsaved = samples.iter().filter(|sample| sample.unsaved);
+        let unsaved: f64 = unsaved.map(|_| 1.0).sum();
         let mut families = vec![
             gauge(
                 "build_info",
@@ -216,8 +220,8 @@ impl Metrics {
             ),
             gauge(
                 "store_unsaved",
-                "Entries the store does not hold yet.",
-                [(Vec::new(), 0.0)],
+                "Integrations with something that the store does not hold yet.",
+                [(Vec::new(), unsaved)],
             ),
         ];
         families.extend(integration_families(states, samples));
@@ -422,6 +426,7 @@ mod tests {
             consecutive_failures: 0,
             secret_expires_at: Some(1),
             refresh_token_expires_at: None,
+            unsaved: true,
         };
         let page = metrics.render(&["valid", "pending"], &[sample]);
         for line in [
@@ -436,7 +441,7 @@ mod tests {
             r#"token_broker_refresh_duration_seconds_count{outcome="issued",provider="acme"} 1"#,
             r#"token_broker_http_request_duration_seconds_count{route="/token/{integration}"} 1"#,
             "token_broker_config_last_reload_successful 1",
-            "token_broker_store_unsaved 0",
+            "token_broker_store_unsaved 1",
         ] {
             assert!(page.contains(line), "{line} is not in\n{page}");
         }

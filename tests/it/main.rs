@@ -32,5 +32,6 @@ mod rotation;
 mod secrets;
 mod shutdown;
 mod sinks;
+mod storage;
 mod support;
 mod trouble;

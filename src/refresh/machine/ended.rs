@@ -3,6 +3,7 @@
 //! Invariant: no failure takes a held token away, and none a refresh token.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::chain::Ready;
 use super::{
@@ -21,9 +22,8 @@ impl Machine {
         }
         let now = at.now.mono;
         let proving = std::mem::take(&mut self.proving);
-        let mut hold = None;
         self.dirty(false);
-        let (failure, work) = match ended {
+        let (failure, work, hold) = match ended {
             Ended::Issued {
                 held,
                 secret_in_use,
@@ -47,36 +47,23 @@ impl Machine {
             } => {
                 self.not_spent();
                 self.found_in_passing(refresh_token.as_ref(), at);
-                self.troubles = self.troubles.saturating_add(1);
-                let asked = retry_after.map(|wait| wait.min(LONGEST_RETRY_AFTER));
-                hold = asked.map(|wait| now.plus(wait));
-                let wait = self.spec.refresh.backoff.wait(self.troubles, at.draw);
-                let until = now.plus(wait.max(asked.unwrap_or_default()));
-                let why = Why::Trouble;
-                (failure, Work::BackingOff { until, why })
+                let work = self.backing_off(false, retry_after, at);
+                (failure, work, retry_after)
             }
             Ended::Ambiguous {
                 retry_after,
                 failure,
                 refresh_token,
             } => {
-                let asked = retry_after.map(|wait| wait.min(LONGEST_RETRY_AFTER));
-                hold = asked.map(|wait| now.plus(wait));
-                let until = self.again_from(asked, refresh_token.as_ref(), at);
-                let why = Why::Trouble;
-                (failure, Work::BackingOff { until, why })
+                self.found_in_passing(refresh_token.as_ref(), at);
+                let first = self.unclear();
+                let work = self.backing_off(first, retry_after, at);
+                (failure, work, retry_after)
             }
             Ended::Refused(failure) => {
                 self.not_spent();
-                self.refusals = self.refusals.saturating_add(1);
-                let asked = failure
-                    .retry_after
-                    .unwrap_or_default()
-                    .min(LONGEST_RETRY_AFTER);
-                let policy = &self.spec.refresh;
-                let wait = policy.rejected_backoff.wait(self.refusals, at.draw);
-                let until = now.plus(wait.max(asked));
-                (failure, Work::Refused { until })
+                let work = self.refused(failure.retry_after, at);
+                (failure, work, None)
             }
             Ended::DeadGrant(failure) => {
                 self.not_spent();
@@ -86,20 +73,18 @@ impl Machine {
                     None => failure,
                 };
                 let until = now.plus(DEAD_GRANT_WAIT);
-                (failure, Work::Refused { until })
+                (failure, Work::Refused { until }, None)
             }
             Ended::SecretUnavailable(failure) => {
                 self.not_spent();
                 let (until, why) = (now.plus(SECRET_WAIT), Why::Secret);
-                (failure, Work::BackingOff { until, why })
+                (failure, Work::BackingOff { until, why }, None)
             }
-            // Only a login polls.
+            // Only a login polls: from here it is a refusal of a request that makes no sense.
             Ended::Pending { .. } => {
                 self.not_spent();
-                let wait = self.spec.refresh.rejected_backoff.wait(1, at.draw);
                 let failure = words::no_refresh_token(&self.spec, at.now);
-                let until = now.plus(wait);
-                (failure, Work::Refused { until })
+                (failure, self.refused(None, at), None)
             }
         };
         self.failed(failure);
@@ -109,7 +94,30 @@ impl Machine {
         if secret_moved && !proving {
             self.prove(self.floor().max(now));
         }
-        hold
+        hold.map(|wait| now.plus(wait.min(LONGEST_RETRY_AFTER)))
+    }
+
+    /// Trouble that passes; `at_once`: without a wait of our own.
+    fn backing_off(&mut self, at_once: bool, asked: Option<Duration>, at: At) -> Work {
+        let mut wait = asked.unwrap_or_default().min(LONGEST_RETRY_AFTER);
+        if !at_once {
+            self.troubles = self.troubles.saturating_add(1);
+            wait = wait.max(self.spec.refresh.backoff.wait(self.troubles, at.draw));
+        }
+        Work::BackingOff {
+            until: at.now.mono.plus(wait),
+            why: Why::Trouble,
+        }
+    }
+
+    fn refused(&mut self, asked: Option<Duration>, at: At) -> Work {
+        self.refusals = self.refusals.saturating_add(1);
+        let asked = asked.unwrap_or_default().min(LONGEST_RETRY_AFTER);
+        let policy = &self.spec.refresh;
+        let wait = policy.rejected_backoff.wait(self.refusals, at.draw);
+        Work::Refused {
+            until: at.now.mono.plus(wait.max(asked)),
+        }
     }
 
     /// What is kept has changed; `chain`: the refresh token or its intent.
@@ -139,29 +147,16 @@ impl Machine {
         }
     }
 
-    /// When to ask again after an end that tells nothing: at once, since an answer may be had that
-    /// a vendor keeps for a moment, and then at the usual pace.
-    fn again_from(
-        &mut self,
-        asked: Option<std::time::Duration>,
-        found: Option<&RefreshToken>,
-        at: At,
-    ) -> Mono {
-        self.found_in_passing(found, at);
-        let now = at.now.mono;
-        let mut first = false;
-        if let Some(consent) = &mut self.consent {
-            // What the vendor did is not known: from here on the intent stays open.
-            consent.opened = false;
-            first = consent.ambiguous == 0;
-            consent.ambiguous = consent.ambiguous.saturating_add(1);
-        }
-        if first {
-            return now.plus(asked.unwrap_or_default());
-        }
-        self.troubles = self.troubles.saturating_add(1);
-        let wait = self.spec.refresh.backoff.wait(self.troubles, at.draw);
-        now.plus(wait.max(asked.unwrap_or_default()))
+    /// What the vendor did with the refresh token is not known. Whether that is new: then it is asked
+    /// again at once, since an answer may be had that a vendor keeps for a moment.
+    fn unclear(&mut self) -> bool {
+        let Some(consent) = &mut self.consent else {
+            return false;
+        };
+        // From here on the intent stays open.
+        consent.opened = false;
+        consent.ambiguous = consent.ambiguous.saturating_add(1);
+        consent.ambiguous == 1
     }
 
     /// A token. Where a refresh token may have been spent for it, what came back is saved before

@@ -26,7 +26,7 @@ impl Machine {
     }
 
     pub(super) fn loaded(&mut self, loaded: Loaded, at: At) {
-        self.away = false;
+        self.away = None;
         let Some(keep) = &mut self.keep else {
             return self.read_or_begin(at);
         };
@@ -116,7 +116,7 @@ impl Machine {
         if !matches!(self.work, Work::Reading) {
             return self.reconfigured(configured, at);
         }
-        self.away = false;
+        self.away = None;
         let Some(consent) = &mut self.consent else {
             return;
         };
@@ -303,7 +303,7 @@ impl Machine {
     }
 
     pub(super) fn saved(&mut self, result: Result<(), String>, at: At) {
-        self.away = false;
+        self.away = None;
         let saved = result.is_ok();
         if let Some(keep) = &mut self.keep {
             let backoff = self.spec.refresh.backoff;
@@ -360,7 +360,7 @@ impl Machine {
 
     /// The worker stops between two actions: what it was about to do is not done.
     pub(in crate::refresh) fn settle(&mut self, at: At) {
-        self.away = false;
+        self.away = None;
         let early = Some(Early {
             at: self.floor().max(at.now.mono),
             forced: false,

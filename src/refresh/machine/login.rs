@@ -227,3 +227,6 @@ impl Machine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

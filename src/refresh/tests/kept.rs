@@ -176,7 +176,7 @@ impl TokenSource for Strict {
 }
 
 /// The grant `refresh_token` with a refresh token that works once.
-fn rotating() -> Integration {
+pub(in crate::refresh) fn rotating() -> Integration {
     let mut spec = integration("acme", policy());
     let Grant::ClientCredentials(request) = spec.grant else {
         panic!("another grant")

@@ -51,7 +51,7 @@ pub(in crate::refresh) struct Persist {
 
 impl Persist {
     /// Takes over what the worker before knew of the same entry.
-    pub(super) fn go_on_from(&mut self, before: Self) {
+    pub(super) fn go_on_from(&mut self, before: &Self) {
         if self.key == before.key && Arc::ptr_eq(&self.store, &before.store) {
             self.version = before.version;
         }

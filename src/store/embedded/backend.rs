@@ -212,6 +212,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn reads_as_if_it_had_been_written_and_is_not(
             steps in prop::collection::vec(step(), 1..12),

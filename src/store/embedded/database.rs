@@ -123,7 +123,7 @@ pub(super) fn rehearse(
         let database = builder.create_with_backend(rehearsal);
         let database = database.map_err(read)?;
         let seal = recognise(&database, wanted, format)?;
-        migrate(&database, format, steps).map_err(|problem| match problem {
+        make_ready(&database, format, steps).map_err(|problem| match problem {
             OpenProblem::Io { why, .. } => OpenProblem::Damaged(why),
             other => other,
         })?;
@@ -170,8 +170,9 @@ fn recognise(database: &Database, wanted: Wanted<'_>, known: u64) -> Result<Seal
     }
 }
 
-/// All steps from the format found to `target`, in one transaction.
-pub(super) fn migrate(
+/// All steps from the format found to `target`, and a proof that the file can be written, in one
+/// transaction that waits for the disk.
+pub(super) fn make_ready(
     database: &Database,
     target: u64,
     steps: &[(u64, Step)],
@@ -188,6 +189,9 @@ pub(super) fn migrate(
             txn.open_table(ABOUT)?
                 .insert(FORMAT, found.to_le_bytes().as_slice())?;
         }
+        let mut about = txn.open_table(ABOUT)?;
+        let starts = number(&about, STARTS)?.wrapping_add(1);
+        about.insert(STARTS, starts.to_le_bytes().as_slice())?;
         Ok(None)
     };
     if let Some(unknown) = run().map_err(written)? {
@@ -195,21 +199,6 @@ pub(super) fn migrate(
         return Err(OpenProblem::Damaged(what));
     }
     txn.commit().map_err(written)
-}
-
-/// Writes something and waits for the disk.
-pub(super) fn prove_writable(database: &Database) -> Result<(), OpenProblem> {
-    let prove = || -> Result<(), redb::Error> {
-        let txn = database.begin_write()?;
-        {
-            let mut about = txn.open_table(ABOUT)?;
-            let starts = number(&about, STARTS)?.wrapping_add(1);
-            about.insert(STARTS, starts.to_le_bytes().as_slice())?;
-        }
-        txn.commit()?;
-        Ok(())
-    };
-    prove().map_err(written)
 }
 
 /// A number of the header; 0 if it is not there.

@@ -78,8 +78,7 @@ impl Embedded {
         drop(rehearsed);
         locked.make_private()?;
         let database = database::disk(locked).map_err(database::read)?;
-        database::migrate(&database, THIS_FORMAT, STEPS)?;
-        database::prove_writable(&database)?;
+        database::make_ready(&database, THIS_FORMAT, STEPS)?;
         let (queue, asked) = mpsc::channel(QUEUE);
         let writer = Writer::new(locked.clone(), seal, database);
         let thread = std::thread::Builder::new()

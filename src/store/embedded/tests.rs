@@ -472,8 +472,8 @@ async fn a_newer_format_is_refused_and_older_ones_go_step_by_step() {
         drop(database::rehearse(&locked, wanted, (3, steps)).unwrap());
         assert!(place.bytes() == before);
         let database = database::disk(&locked).unwrap();
-        database::migrate(&database, 3, steps).unwrap();
-        database::migrate(&database, 3, steps).unwrap();
+        database::make_ready(&database, 3, steps).unwrap();
+        database::make_ready(&database, 3, steps).unwrap();
         let about = database.begin_read().unwrap().open_table(ABOUT).unwrap();
         let seen = about.get("seen").unwrap().unwrap();
         assert_eq!(seen.value(), b"1>2 2>3 ");
@@ -483,7 +483,7 @@ async fn a_newer_format_is_refused_and_older_ones_go_step_by_step() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     /// Whatever bytes change, opening ends with a store or a problem, and a problem changes nothing.
     #[test]

@@ -164,6 +164,11 @@ impl Broker {
         self.stop.cancel();
     }
 
+    /// Waits for an end that nobody asked for.
+    pub(crate) async fn ended(mut self) -> Result<(), RunError> {
+        (&mut self.task).await.unwrap()
+    }
+
     /// How it ends.
     pub(crate) async fn end(mut self) -> Result<(), RunError> {
         self.stop.cancel();

@@ -50,6 +50,7 @@ async fn a_dead_grant_leaves_a_valid_access_token() {
     }
     assert_eq!(host.vendor.asked(), 2);
     host.vendor.becomes(Reply::Rotate(1000));
+    host.kill().await;
     let reader = host.start(rotating());
     seconds(900).await;
     assert!(host.is_served(&reader));

