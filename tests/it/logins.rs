@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use token_broker::sandbox::Sandbox;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Answer, Broker, request};
+use crate::support::{Answer, Broker, Process, Typing, request};
 
 /// What a browser sends when a vendor's page leads it here.
 const BROWSER: [&str; 3] = [
@@ -284,6 +284,38 @@ async fn a_device_code_is_polled_until_somebody_consents() {
         .await;
     assert_eq!(status["state"], "valid", "{status}");
     assert_eq!(broker.get("/token/box").await.status, 200);
+}
+
+/// The command as a person uses it where no broker runs, and then the broker.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_logs_in_without_a_broker_which_then_finds_the_token() {
+    let (vendors, folder) = (vendors().await, tempfile::tempdir().unwrap());
+    let path = folder.path().join("broker.toml");
+    let listen = "[server]\nlisten = \"127.0.0.1:0\"\n";
+    std::fs::write(&path, format!("{listen}{}", config(vendors, folder.path()))).unwrap();
+    let mut command = Typing::begin(&[
+        "login",
+        "crm",
+        "--paste",
+        "--config",
+        path.to_str().unwrap(),
+    ]);
+    let page = loop {
+        let line = command.line();
+        if line.trim_start().starts_with("http") {
+            break line.trim().to_owned();
+        }
+    };
+    let back = visit(vendors, &json!({ "authorization_url": page })).await;
+    let code = code_of(&back);
+    let said = command.types(&format!("{back}\n"));
+    assert!(!said.contains(&code), "{said}");
+    assert!(said.contains("crm: logged in"), "{said}");
+    let mut broker = Process::serve(&path, &[]);
+    let token = request(broker.address, "GET /token/crm", &[], "").await;
+    assert_eq!(token.status, 200, "{}", token.text());
+    let log = broker.stop();
+    assert!(!log.contains(&code), "{log}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -69,10 +69,6 @@ pub(in crate::refresh) enum Loaded {
 }
 
 /// What happens in a login.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "no flow begins a login yet: `refresh::consent`")
-)]
 #[derive(Debug)]
 pub(in crate::refresh) enum LoginStep {
     /// A person was shown what to do, and has so much time for it. `device`: ask the vendor
