@@ -127,7 +127,7 @@ fn hold(context: &Context, built: &[Built]) {
     context.health.set_store_held(true);
     let entries = built.iter().map(|(integration, _)| Entry {
         integration: Arc::clone(integration),
-        reader: board(Snapshot::default(), false, false).1,
+        reader: board(Snapshot::default(), false, integration.grant.takes_logins()).1,
         counters: Arc::default(),
     });
     context.directory.replace(entries.collect());

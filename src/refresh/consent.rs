@@ -40,7 +40,6 @@ type Reply<T> = oneshot::Sender<Result<T, LoginError>>;
 
 impl Consents {
     /// Takes a wish. What the machine is to know of it, if anything.
-    #[expect(clippy::unused_async, reason = "a device flow begins with a request")]
     pub(super) async fn take(
         &mut self,
         wish: Login,

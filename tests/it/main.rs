@@ -24,6 +24,8 @@ mod doctor;
 mod guards;
 mod isolation;
 mod lifetimes;
+#[cfg(feature = "sandbox")]
+mod logins;
 mod manners;
 mod real;
 mod reload;

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +17,7 @@ use crate::app::{App, Deps};
 use crate::base::{Secret, SystemClock};
 use crate::cli::broker::Broker;
 use crate::cli::output::{Exit, Output};
-use crate::cli::setup;
+use crate::cli::{explain, setup};
 use crate::config::{Env, Options};
 use crate::spec::{Spec, Store};
 
@@ -48,13 +49,24 @@ pub(super) async fn login(
     );
     let done = tokio::select! {
         done = login => done,
-        Some(_ended) = running.join_next() => Err(Exit::Failed(
-            "error: the broker that was started for this login stopped; its log says why".to_owned(),
-        )),
+        Some(ended) = running.join_next() => {
+            return Err(Exit::Failed(match ended {
+                Ok(Err(error)) => format!("error: a login cannot be begun here: {error}"),
+                Ok(Ok(())) | Err(_) => "error: the broker that was started for this login stopped".to_owned(),
+            }));
+        }
     };
-    // What the login brought is saved by now; what is under way, if anything, is awaited.
+    // What is under way, if anything, is awaited and saved.
     stop.cancel();
-    while running.join_next().await.is_some() {}
+    while let Some(ended) = running.join_next().await {
+        if let Ok(Err(error)) = ended {
+            done?;
+            return Err(Exit::Failed(format!(
+                "error: {}: {error}",
+                args.integration
+            )));
+        }
+    }
     done
 }
 
@@ -68,6 +80,12 @@ async fn through(
     let path = format!("/login/{}", args.integration);
     let begun = broker.post(&path, &Secret::new(""), follow::VENDOR).await?;
     let begun = begun.ok_or_else(|| broker.not_running())?;
+    if begun.status == StatusCode::SERVICE_UNAVAILABLE {
+        return Err(Exit::Failed(format!(
+            "{}\n  or:           if another broker has this store open, say where it listens: --url http://HOST:PORT",
+            explain::answer(&begun)
+        )));
+    }
     go_on(args, env, broker, &begun, output, lines).await
 }
 

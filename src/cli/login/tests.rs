@@ -305,6 +305,15 @@ fn without_a_broker_the_configuration_must_fit() {
         matches!(&ended, Err(Exit::Usage(text)) if text.contains("its grant is static")),
         "{ended:?}"
     );
+    let consented = "[store]\nallow_losing_refresh_tokens = true\n[integrations.crm]\n\
+        grant = \"authorization_code\"\nclient_id = \"c\"\ntoken_endpoint = \"https://v.example/t\"\n\
+        authorization_endpoint = \"https://v.example/a\"\n";
+    let (_other, other) = configured(consented);
+    let (ended, ..) = typed(&format!("crm --config {other}"), io::empty());
+    assert!(
+        matches!(&ended, Err(Exit::Usage(text)) if text.contains("lost at once") && text.contains("embedded")),
+        "{ended:?}"
+    );
     let (ended, ..) = typed(&format!("other --config {path}"), io::empty());
     assert!(
         matches!(&ended, Err(Exit::Usage(text)) if text.contains("no such integration")),

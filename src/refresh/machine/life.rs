@@ -395,7 +395,7 @@ impl Machine {
         )
     }
 
-    /// Whether something is not in the store that should be: then [`Event::Saved`] follows.
+    /// Whether something is not in the store that should be: then `Event::Saved` follows.
     pub(in crate::refresh) fn begin_last_save(&mut self) -> bool {
         let wanted = |keep: &&mut Box<Keep>| keep.loaded && keep.wants();
         let Some(keep) = self.keep.as_mut().filter(wanted) else {

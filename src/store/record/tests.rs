@@ -90,7 +90,7 @@ fn format_1_stays_as_it_is() {
             },
             "wait": {
                 "until": 1_800_000_100_000_i64, "kind": "dead_grant", "failures": 3,
-                "refusals": u32::MAX,
+                "refusals": u32::MAX, "asked": "09".repeat(32),
             },
         })
     );

@@ -3,9 +3,13 @@
 mod broker;
 mod caller;
 mod process;
+#[cfg(feature = "sandbox")]
+mod typing;
 mod vendor;
 
 pub(crate) use broker::{Broker, integration};
 pub(crate) use caller::{Answer, request};
 pub(crate) use process::Process;
+#[cfg(feature = "sandbox")]
+pub(crate) use typing::Typing;
 pub(crate) use vendor::{Reply, Request, Vendor};
