@@ -193,7 +193,9 @@ impl Endpoint {
             left: self.integration.refresh.timeout,
             clock: &*self.clock,
         };
-        let Some(inputs) = budget.spend(self.read_inputs()).await else {
+        // Boxed, as what follows: thousands may wait at the gate after a start, and what came before
+        // it is then no part of what waits.
+        let Some(inputs) = budget.spend(Box::pin(self.read_inputs())).await else {
             return Some(self.unavailable(SILENT));
         };
         let mut filled = match inputs {
@@ -207,7 +209,7 @@ impl Endpoint {
         let mut tried: Vec<(Option<Secret>, Option<Secret>)> = Vec::new();
         let mut sent = 0_usize;
         for pair in self.pairs() {
-            let (secret, key) = match self.read_pair(pair, &mut budget).await {
+            let (secret, key) = match Box::pin(self.read_pair(pair, &mut budget)).await {
                 Ok(found) => found,
                 Err(why) => {
                     unreadable.get_or_insert(why);
@@ -223,7 +225,7 @@ impl Endpoint {
             tried.push((secret.clone(), key.clone()));
             filled.client_secret = secret;
             if let (Some(signing), Some(key)) = (&self.signing, key) {
-                match self.sign(signing, &key, &filled, &mut budget).await {
+                match Box::pin(self.sign(signing, &key, &filled, &mut budget)).await {
                     Ok(assertion) => filled.assertion = Some(assertion),
                     Err(why) => {
                         unusable.get_or_insert(why);

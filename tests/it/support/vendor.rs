@@ -108,6 +108,10 @@ impl Vendor {
         self.seen.lock().unwrap().clone()
     }
 
+    pub(crate) fn last(&self) -> Option<Request> {
+        self.seen.lock().unwrap().last().cloned()
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.seen.lock().unwrap().len()
     }
