@@ -23,7 +23,7 @@ use super::consent::Consents;
 use super::machine::{At, Configured, Ended, Event, Loaded, Machine, Next, Room};
 use super::quota::Quota;
 use super::report::{self, Report};
-use crate::base::{Clock, Failure, Mono, Now};
+use crate::base::{Clock, ErrorCode, Failure, Mono, Now};
 use crate::exchange::{Ask, Outcome, TokenSource};
 use crate::snapshot::{Board, Call, Held, Reader, Snapshot, board};
 use crate::spec::{Change, Integration};
@@ -389,6 +389,8 @@ impl Worker {
                 self.tell(&snapshot, at.now);
             } else if opened {
                 self.report.restored(&self.spec, &snapshot);
+            } else {
+                self.tell_of_a_limit(&snapshot, at.now);
             }
             self.board.publish(snapshot);
             if self.consents.is_awaited() {
@@ -396,6 +398,20 @@ impl Worker {
             }
         }
         actions.next
+    }
+
+    /// Nothing was sent and nothing failed, but somebody may have to wait for long.
+    fn tell_of_a_limit(&mut self, snapshot: &Snapshot, now: Now) {
+        let Some(failure) = &snapshot.failure else {
+            return;
+        };
+        let before = self.board.latest();
+        let known = before.failure.as_ref();
+        if failure.code == ErrorCode::RateLimited
+            && known.is_none_or(|known| known.code != ErrorCode::RateLimited)
+        {
+            self.report.failed(&self.spec, failure, snapshot, now);
+        }
     }
 
     fn tell(&mut self, snapshot: &Snapshot, now: Now) {
