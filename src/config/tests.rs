@@ -229,6 +229,11 @@ const WRONG_LINES: &[(&str, &str, &str)] = &[
         "\"50/12h\"",
     ),
     (
+        "refresh.rate_limit = \"10001/1d\"",
+        "refresh.rate_limit",
+        "1 to 10000",
+    ),
+    (
         "refresh.rate_limit = \"50/1ms\"",
         "refresh.rate_limit",
         "from a second",

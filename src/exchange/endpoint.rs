@@ -2,7 +2,8 @@
 //!
 //! `elsewhere` is what grants with refresh tokens need besides, `device` begins a device flow.
 //!
-//! Invariant: a permit of the endpoint's gate is held for nothing but a request under way.
+//! Invariant: a permit of the endpoint's gate is held for nothing but a request under way and its
+//! count.
 
 mod device;
 mod elsewhere;
@@ -240,8 +241,9 @@ impl Endpoint {
                 .attempt(&filled, pair, &mut budget, may_send, trace)
                 .await
             {
-                // What was refused before is the answer.
-                None if refusal.is_some() => break,
+                // Those refused so far are the last to be tried when it goes on; if there are no
+                // others, what was refused is the answer.
+                None if refusal.is_some() && self.is_all_refused() => break,
                 None => return None,
                 Some(Outcome::BadCredential(failure)) => {
                     self.refused(pair);
@@ -263,6 +265,12 @@ impl Endpoint {
             (None, None, Some(why)) => self.unavailable(&why),
             (None, None, None) => self.unavailable("there is no client secret to try"),
         })
+    }
+
+    fn is_all_refused(&self) -> bool {
+        let pairs = self.pairs();
+        let memory = self.memory();
+        pairs.iter().all(|pair| memory.refused.contains(pair))
     }
 
     /// The vendor refused whatever there was to try.
@@ -404,9 +412,10 @@ impl Endpoint {
         trace: Option<&mut Trace>,
     ) -> Option<Outcome> {
         // It is never closed; without a permit the request goes all the same. Thousands may wait
-        // here after a start, so what a request takes is made, and boxed, behind the gate.
+        // here after a start, so what a request takes is made, and boxed, behind the gate; and it is
+        // counted there, since it must not count as earlier than it is.
         let permit = self.aim(&filled.present).gate.acquire().await.ok();
-        if !may_send() {
+        if !may_send().await {
             return None;
         }
         Some(Box::pin(self.send(filled, pair, budget, permit, trace)).await)

@@ -49,8 +49,8 @@ use crate::secrets::Changes;
 
 use crate::base::Secret;
 
-/// Asked when a request is about to be sent.
-pub type MaySend<'a> = dyn Fn() -> bool + Send + Sync + 'a;
+/// Asked when a request is about to be sent, each time; takes as long as counting it does.
+pub type MaySend<'a> = dyn Fn() -> BoxFuture<'a, bool> + Send + Sync + 'a;
 
 /// What an exchange presents besides the client.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -84,8 +84,8 @@ impl Present {
 /// How one exchange is asked for.
 pub struct Ask<'a> {
     pub present: Present,
-    /// Asked when it is this source's turn to send the first request: until then others may have
-    /// been told to wait.
+    /// Asked when it is this source's turn to send a request: until then others may have been told
+    /// to wait.
     pub may_send: &'a MaySend<'a>,
     /// Where to write down what was sent and what came back, fit to be shown. A source that asks
     /// nobody has nothing to write.
@@ -103,7 +103,7 @@ impl Ask<'_> {
     pub fn plain() -> Self {
         Self {
             present: Present::Nothing,
-            may_send: &|| true,
+            may_send: &|| Box::pin(std::future::ready(true)),
             trace: None,
         }
     }
@@ -158,7 +158,8 @@ pub struct DeviceAuthorization {
 /// Where a worker gets its token: the seam at which tests stand in for a vendor.
 pub trait TokenSource: Send + Sync + fmt::Debug {
     /// One exchange, bounded in time by the integration's `refresh.timeout`; called by one worker,
-    /// one call at a time. `None`: `may_send` said no, and nothing was sent.
+    /// one call at a time. `None`: `may_send` said no, and there is more to try; what is left of
+    /// the exchange is tried first in the next one.
     fn ask<'a>(&'a self, ask: Ask<'a>) -> BoxFuture<'a, Option<Outcome>>;
 
     /// Begins a device flow; only for grants that have one.

@@ -110,10 +110,9 @@ pub(super) fn judge(answer: &Answer, context: &Context<'_>) -> Outcome {
         Some(description) => format!("{description}\n{}", answer.text.expose()),
         None => answer.text.expose().to_owned(),
     });
-    let text = text.as_str();
     let rule = context.vendor.errors.iter().find(|rule| {
         rule.when
-            .matches(Some(answer.status), error.as_deref(), text)
+            .matches(Some(answer.status), error.as_deref(), &text)
     });
     let facts = Facts {
         status: answer.status,
@@ -147,7 +146,7 @@ pub(super) fn judge(answer: &Answer, context: &Context<'_>) -> Outcome {
         error: clean(&error).filter(|text| !text.is_empty()),
         error_description: clean(&description).filter(|text| !text.is_empty()),
     };
-    let advice = hint(context, Some(answer.status), error.as_deref(), text)
+    let advice = hint(context, Some(answer.status), error.as_deref(), &text)
         .unwrap_or_else(|| general_hint(class, facts, context));
     let failure = Failure {
         code: code_of(class, answer.status),

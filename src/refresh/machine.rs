@@ -19,7 +19,9 @@ mod login;
 mod record;
 mod words;
 
-pub(super) use event::{Actions, At, Configured, Device, Ended, Event, Loaded, LoginStep, Next};
+pub(super) use event::{
+    Actions, At, Configured, Device, Ended, Event, Loaded, LoginStep, Next, Room,
+};
 pub(super) use record::restored;
 pub(super) use words::remedy;
 
@@ -39,7 +41,7 @@ use crate::spec::{Grant, Integration, Reissue, When};
 /// Clocks jump and machines sleep, so no sleep is trusted for longer.
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 /// A vendor that asks for more is not believed.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
+pub(super) const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 /// A dead refresh token stays dead; vendors do repair their servers, though.
 const DEAD_GRANT_WAIT: Duration = Duration::from_hours(1);
 /// As often as secret files are looked at.
@@ -113,6 +115,8 @@ enum Why {
     Secret,
     /// Nothing was sent: the store does not take the intent, or does not answer.
     Store,
+    /// Nothing was sent: the vendor asked this client to wait, or its limit is spent.
+    Held,
 }
 
 #[derive(Debug)]
@@ -129,7 +133,8 @@ pub(super) struct Machine {
     refusals: u32,
     /// The exchange to come, or in flight, is there to prove a changed secret.
     proving: bool,
-    /// What readers see, but for what is derived when it is published.
+    /// What readers see, but for what is derived when it is published. Its `forced_from` is the
+    /// vendor's limit's alone, as of the last step.
     view: Snapshot,
     changed: bool,
     /// The errand that the worker is at, and whose end is an event.
@@ -181,6 +186,7 @@ impl Machine {
         let mut hold = None;
         // After a panic nobody runs the errands of this step.
         let mut pause = None;
+        self.view.forced_from = at.room.forced_from;
         match event {
             Event::Started => self.started(at),
             Event::Loaded(loaded) => self.loaded(loaded, at),
@@ -301,6 +307,8 @@ impl Machine {
         let now = at.now.mono;
         let forced_from = self.forced_from();
         let valid = self.valid(at.now);
+        // Whoever wants one learns at once that there is none.
+        self.changed |= nudges.has(Nudge::Force) && self.view.forced_from > now;
         let early_at = |at, forced| Some(Early { at, forced });
         let wanted = if nudges.has(Nudge::Force) && now >= forced_from {
             early_at(now, true)
@@ -324,19 +332,59 @@ impl Machine {
         }
     }
 
-    /// Begins an exchange, unless the vendor asked this client to wait.
+    /// Begins an exchange, unless the vendor asked this client to wait or its limit is spent.
     fn ask(&mut self, forced: bool, at: At) {
         let now = at.now.mono;
-        if at.hold > now {
-            if self.view.failure.is_none() && !self.valid(at.now) {
-                self.view.failure = Some(Arc::new(self.held_back(at)));
-            }
-            let until = at.hold.plus(HOLD_SPREAD.mul_f64(at.draw.clamp(0.0, 1.0)));
-            let why = Why::Trouble;
-            return self.begin(Work::BackingOff { until, why });
+        if at.sends_from() > now {
+            return self.hold_back(at);
+        }
+        if forced && self.valid(at.now) && self.view.forced_from > now {
+            let at = self.view.forced_from;
+            let early = Some(Early { at, forced });
+            return self.begin(Work::Idle { early });
         }
         if self.may_present(forced, at) {
             self.send(forced, at);
+        }
+    }
+
+    /// Waits for the vendor's sake; whoever has no token, or will have none, learns why.
+    fn hold_back(&mut self, at: At) {
+        // A limit that is for a second is not stretched by another one.
+        let short = self.spec.refresh.rate_limit.map(|limit| limit.per / 10);
+        let spread = match short.filter(|_| at.room.from > at.hold) {
+            Some(short) => HOLD_SPREAD.min(short),
+            None => HOLD_SPREAD,
+        };
+        let spread = spread.mul_f64(at.draw.clamp(0.0, 1.0));
+        let until = at.sends_from().plus(spread);
+        if self.refused_until_then(until) {
+            return self.begin(Work::Refused { until });
+        }
+        let own = at.room.from > at.hold;
+        let tells_less = match self.view.failure.as_ref().map(|known| known.code) {
+            None | Some(ErrorCode::RateLimited) => true,
+            Some(code) => own && code == ErrorCode::TemporarilyUnavailable,
+        };
+        if tells_less && self.outlives_token(until, at.now) {
+            self.view.failure = Some(Arc::new(self.held_back(at)));
+        }
+        let why = Why::Held;
+        self.begin(Work::BackingOff { until, why });
+    }
+
+    /// A refusal stays one while it cannot be asked whether it still is.
+    fn refused_until_then(&self, until: Mono) -> bool {
+        matches!(self.work, Work::Refused { until: before } if before <= until)
+    }
+
+    /// Whether there will be no valid token before `until`.
+    fn outlives_token(&self, until: Mono, now: Now) -> bool {
+        match &self.token {
+            Token::None => true,
+            Token::Held { held, .. } => held
+                .left(now)
+                .is_some_and(|left| left < until.since(now.mono)),
         }
     }
 
@@ -386,6 +434,11 @@ impl Machine {
 
     fn held_back(&self, at: At) -> Failure {
         let id = &self.spec.id;
+        if at.room.from > at.hold
+            && let Some(limit) = self.spec.refresh.rate_limit
+        {
+            return words::limit_spent(&self.spec, limit, at);
+        }
         Failure {
             code: ErrorCode::RateLimited,
             description: format!(
@@ -417,6 +470,7 @@ impl Machine {
     fn forced_from(&self) -> Mono {
         self.spacing
             .forced_from(self.last_exchange, &self.spec.refresh)
+            .max(self.view.forced_from)
     }
 
     /// Time until the next exchange; `None` where none is planned, or one is under way.

@@ -9,13 +9,14 @@ mod consent;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzz;
-mod hold;
 mod machine;
+mod quota;
 mod reminders;
 mod report;
 mod schedule;
 mod spacing;
 mod supervisor;
+mod window;
 mod worker;
 
 pub use api::render as render_api_call;

@@ -1,7 +1,7 @@
 //! All workers: one task each for the life of its integration, restarted if it panics, and handed
 //! over when the definition changes.
 //!
-//! Owns the tasks and the waits that integrations of one client share. Invariants: what goes wrong
+//! Owns the tasks and the quotas that integrations of one client share. Invariants: what goes wrong
 //! in one worker is seen in its own integration only; a worker begins when the one before it has
 //! ended, so that two never talk to a vendor for one integration.
 
@@ -13,12 +13,13 @@ use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::hold::Hold;
+use super::quota::Quota;
 use super::worker::{self, Keeping, Parts, Worker};
 use crate::base::{Clock, IntegrationId};
 use crate::exchange::TokenSource;
 use crate::snapshot::Reader;
 use crate::spec::Integration;
+use crate::store::Key;
 use crate::telemetry::{IntegrationCounters, Metrics};
 
 #[derive(Debug, Clone)]
@@ -31,7 +32,7 @@ pub struct Deps {
 #[derive(Debug)]
 pub struct Supervisor {
     deps: Deps,
-    holds: HashMap<(String, String), Arc<Hold>>,
+    quotas: HashMap<(String, String), Arc<Quota>>,
     seats: HashMap<IntegrationId, Arc<Seat>>,
     /// Built, and begun by [`Supervisor::start`].
     pub(super) workers: Vec<(Worker, Arc<Seat>)>,
@@ -77,7 +78,7 @@ impl Supervisor {
     pub fn new(deps: Deps) -> Self {
         Self {
             deps,
-            holds: HashMap::new(),
+            quotas: HashMap::new(),
             seats: HashMap::new(),
             workers: Vec::new(),
             started: false,
@@ -95,9 +96,7 @@ impl Supervisor {
         counters: Arc<IntegrationCounters>,
     ) -> Reader {
         let id = spec.id.clone();
-        let hold = spec
-            .quota_key()
-            .map(|key| Arc::clone(self.holds.entry(key).or_default()));
+        let quota = self.quota(&spec);
         let Deps {
             clock,
             metrics,
@@ -108,7 +107,7 @@ impl Supervisor {
             spec,
             source,
             counters,
-            hold,
+            quota,
             clock,
             metrics,
             persist,
@@ -139,6 +138,22 @@ impl Supervisor {
         reader
     }
 
+    fn quota(&mut self, spec: &Integration) -> Option<Arc<Quota>> {
+        let key = spec.quota_key()?;
+        let Deps { clock, keeping, .. } = &self.deps;
+        let quota = self
+            .quotas
+            .entry(key)
+            .or_insert_with_key(|(authority, client)| {
+                let key = Key::quota(authority, client);
+                Arc::new(Quota::new(key, keeping, Arc::clone(clock)))
+            });
+        if let Some(limit) = spec.refresh.rate_limit {
+            quota.announce(limit);
+        }
+        Some(Arc::clone(quota))
+    }
+
     /// Retires the worker of an integration that is no longer wanted: an exchange in flight is
     /// awaited, and no other one follows.
     pub fn remove(&mut self, id: &IntegrationId) {
@@ -149,7 +164,7 @@ impl Supervisor {
         }
         self.seats
             .retain(|_, seat| !seat.orders().over || seat.is_unsaved());
-        self.holds.retain(|_, hold| Arc::strong_count(hold) > 1);
+        self.quotas.retain(|_, quota| Arc::strong_count(quota) > 1);
     }
 
     /// Begins with all workers that were added, and with those to come as they do.

@@ -2,7 +2,7 @@
 //! paused clock.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::exchange::{Ask, DeviceAuthorization, Outcome, TokenSource};
 use crate::secrets::Changes;
 use crate::snapshot::{Denied, Doing, MinTtl, Nudge, Reader, Rejected, State, Want};
 use crate::spec::{
-    Api, ClientAuth, Endpoint, Grant, Integration, Method, Net, RefreshPolicy, Reissue,
+    Api, ClientAuth, Endpoint, Grant, Integration, Method, Net, RateLimit, RefreshPolicy, Reissue,
     RequestFormat, SecretSource, StaticToken, Template, TokenRequest, Vendor, When,
 };
 use crate::store::Memory;
@@ -27,6 +27,7 @@ use crate::telemetry::{IntegrationCounters, Metrics};
 mod demand;
 mod fresh;
 mod kept;
+mod limited;
 mod succession;
 mod told;
 mod trouble;
@@ -113,6 +114,8 @@ struct Script {
     asked: Mutex<Vec<Now>>,
     in_flight: AtomicUsize,
     issued: AtomicU64,
+    /// Every token is the same one.
+    repeats: AtomicBool,
     secrets: Changes,
 }
 
@@ -142,8 +145,11 @@ impl Script {
 }
 
 impl TokenSource for Script {
-    fn ask<'a>(&'a self, _ask: Ask<'a>) -> BoxFuture<'a, Option<Outcome>> {
-        async {
+    fn ask<'a>(&'a self, ask: Ask<'a>) -> BoxFuture<'a, Option<Outcome>> {
+        async move {
+            if !(ask.may_send)().await {
+                return None;
+            }
             let sent_at = self.clock.now();
             self.asked.lock().unwrap().push(sent_at);
             let others = self.in_flight.fetch_add(1, Ordering::SeqCst);
@@ -156,7 +162,10 @@ impl TokenSource for Script {
                 Answer::Is(outcome) => outcome,
                 Answer::Panic => panic!("scripted"),
                 Answer::Token(lifetime) => {
-                    let number = self.issued.fetch_add(1, Ordering::SeqCst) + 1;
+                    let mut number = self.issued.fetch_add(1, Ordering::SeqCst) + 1;
+                    if self.repeats.load(Ordering::SeqCst) {
+                        number = 1;
+                    }
                     Outcome::Issued(Box::new(Issued {
                         access_token: Secret::new(format!("token-{number}")),
                         token_type: "Bearer".into(),
@@ -204,6 +213,7 @@ fn vendor(
         asked: Mutex::default(),
         in_flight: AtomicUsize::new(0),
         issued: AtomicU64::new(0),
+        repeats: AtomicBool::new(false),
         secrets: Changes::default(),
     })
 }

@@ -10,18 +10,19 @@ mod persist;
 pub use persist::Keeping;
 pub(super) use persist::Persist;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use super::api;
 use super::consent::Consents;
-use super::hold::Hold;
-use super::machine::{At, Configured, Ended, Event, Loaded, Machine, Next};
+use super::machine::{At, Configured, Ended, Event, Loaded, Machine, Next, Room};
+use super::quota::Quota;
 use super::report::{self, Report};
-use crate::base::{Clock, Failure, Mono, Now};
+use crate::base::{Clock, ErrorCode, Failure, Mono, Now};
 use crate::exchange::{Ask, Outcome, TokenSource};
 use crate::snapshot::{Board, Call, Held, Reader, Snapshot, board};
 use crate::spec::{Change, Integration};
@@ -34,7 +35,9 @@ pub(super) struct Worker {
     counters: Arc<IntegrationCounters>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
-    hold: Option<Arc<Hold>>,
+    quota: Option<Arc<Quota>>,
+    /// It has a hold that is not saved.
+    owes_hold: bool,
     board: Board,
     machine: Machine,
     report: Report,
@@ -67,7 +70,7 @@ pub(super) struct Parts {
     pub(super) spec: Arc<Integration>,
     pub(super) source: Arc<dyn TokenSource>,
     pub(super) counters: Arc<IntegrationCounters>,
-    pub(super) hold: Option<Arc<Hold>>,
+    pub(super) quota: Option<Arc<Quota>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<Metrics>,
     /// `None`: nothing outlives the worker.
@@ -108,11 +111,7 @@ pub(super) fn succeed(mut parts: Parts, carried: Carried) -> Worker {
         persist.go_on_from(&before);
     }
     let change = parts.spec.change_from(&before);
-    let at = At {
-        now: parts.clock.now(),
-        hold: parts.hold.as_ref().map_or(Mono::START, |hold| hold.until()),
-        draw: fastrand::f64(),
-    };
+    let at = moment(&*parts.clock, parts.quota.as_deref(), &parts.spec);
     let mut rendered = None;
     let mut warnings = Vec::new();
     if parts.spec.api != before.api
@@ -141,12 +140,23 @@ pub(super) fn succeed(mut parts: Parts, carried: Carried) -> Worker {
     worker
 }
 
+fn moment(clock: &dyn Clock, quota: Option<&Quota>, spec: &Integration) -> At {
+    let now = clock.now();
+    let limit = spec.refresh.rate_limit;
+    At {
+        now,
+        hold: quota.map_or(Mono::START, Quota::hold),
+        room: quota.map_or(Room::FREE, |quota| quota.room(limit, now.mono)),
+        draw: fastrand::f64(),
+    }
+}
+
 fn assemble(parts: Parts, board: Board, machine: Machine, report: Report) -> Worker {
     let Parts {
         spec,
         source,
         counters,
-        hold,
+        quota,
         clock,
         metrics,
         persist,
@@ -161,7 +171,8 @@ fn assemble(parts: Parts, board: Board, machine: Machine, report: Report) -> Wor
         counters,
         clock,
         metrics,
-        hold,
+        quota,
+        owes_hold: false,
         board,
         persist,
         consents: Consents::default(),
@@ -173,6 +184,9 @@ fn assemble(parts: Parts, board: Board, machine: Machine, report: Report) -> Wor
 impl Worker {
     /// Runs until `stop`, then saves what is unsaved; call again after a panic, with [`Worker::panicked`] in between.
     pub(super) async fn run(&mut self, stop: &CancellationToken) {
+        if let Some(quota) = &self.quota {
+            Box::pin(quota.load()).await;
+        }
         let mut next = if std::mem::replace(&mut self.begun, true) {
             Next::Sleep(Duration::ZERO)
         } else {
@@ -187,11 +201,18 @@ impl Worker {
                 Next::Load => Box::pin(self.load()).await,
                 Next::Save => Event::Saved(Box::pin(self.save()).await),
                 Next::Configured => Event::Configured(Box::pin(self.configured()).await),
-                Next::Fetch => match self.exchange(stop).await {
+                Next::Fetch => match Box::pin(self.exchange(stop)).await {
                     Some(event) => event,
                     None if stop.is_cancelled() => break,
                     None => Event::HeldBack,
                 },
+                Next::Sleep(_) | Next::Listen | Next::Await if self.owes_hold => {
+                    self.owes_hold = false;
+                    if let Some(quota) = &self.quota {
+                        Box::pin(quota.save()).await;
+                    }
+                    continue;
+                }
                 Next::Sleep(_) | Next::Listen | Next::Await if self.reread && !stopped => {
                     self.reread = false;
                     Event::Configured(Box::pin(self.configured()).await)
@@ -235,7 +256,8 @@ impl Worker {
             counters: _,
             clock: _,
             metrics: _,
-            hold: _,
+            quota: _,
+            owes_hold: _,
             panics: _,
             begun: _,
             persist,
@@ -297,11 +319,7 @@ impl Worker {
     }
 
     fn at(&self) -> At {
-        At {
-            now: self.clock.now(),
-            hold: self.hold.as_ref().map_or(Mono::START, |hold| hold.until()),
-            draw: fastrand::f64(),
-        }
+        moment(&*self.clock, self.quota.as_deref(), &self.spec)
     }
 
     async fn load(&mut self) -> Event {
@@ -340,8 +358,9 @@ impl Worker {
         let opened = matches!(event, Event::Loaded(_) | Event::Configured(_));
         let panicked = matches!(event, Event::Panicked { .. });
         let actions = self.machine.step(event, at);
-        if let (Some(until), Some(hold)) = (actions.hold, &self.hold) {
-            hold.prolong(until);
+        if let (Some(until), Some(quota)) = (actions.hold, &self.quota) {
+            quota.prolong(until);
+            self.owes_hold = true;
         }
         let end = self.machine.refresh_token_end();
         self.report.ending_refresh_token(&self.spec, end, at.now);
@@ -355,6 +374,8 @@ impl Worker {
                 self.tell(&snapshot, at.now);
             } else if opened {
                 self.report.restored(&self.spec, &snapshot);
+            } else {
+                self.tell_of_a_limit(&snapshot, at.now);
             }
             self.board.publish(snapshot);
             if self.consents.is_awaited() {
@@ -362,6 +383,20 @@ impl Worker {
             }
         }
         actions.next
+    }
+
+    /// Nothing was sent and nothing failed, but somebody may have to wait for long.
+    fn tell_of_a_limit(&mut self, snapshot: &Snapshot, now: Now) {
+        let Some(failure) = &snapshot.failure else {
+            return;
+        };
+        let before = self.board.latest();
+        let known = before.failure.as_ref();
+        if failure.code == ErrorCode::RateLimited
+            && known.is_none_or(|known| known.code != ErrorCode::RateLimited)
+        {
+            self.report.failed(&self.spec, failure, snapshot, now);
+        }
     }
 
     fn tell(&mut self, snapshot: &Snapshot, now: Now) {
@@ -373,18 +408,34 @@ impl Worker {
         }
     }
 
-    /// `None`: nothing was sent, because of the stop or a wait that the vendor imposed meanwhile.
+    /// `None`: nothing more was sent, because of the stop, a wait that the vendor imposed meanwhile, or
+    /// its limit.
     async fn exchange(&mut self, stop: &CancellationToken) -> Option<Event> {
         let begun = self.clock.now();
-        let (hold, clock) = (self.hold.as_deref(), &*self.clock);
-        let may_send =
-            || !stop.is_cancelled() && hold.is_none_or(|hold| hold.until() <= clock.now().mono);
+        let (quota, limit) = (self.quota.as_ref(), self.spec.refresh.rate_limit);
+        let flight = Mutex::new(None);
+        let flies = || flight.lock().unwrap_or_else(PoisonError::into_inner);
+        let may_send = || -> BoxFuture<'_, bool> {
+            Box::pin(async {
+                // The one before, of the same exchange, has ended.
+                drop(flies().take());
+                let Some(quota) = quota.filter(|_| !stop.is_cancelled()) else {
+                    return !stop.is_cancelled();
+                };
+                let begun = quota.begin(limit).await;
+                let may = begun.is_some();
+                *flies() = begun;
+                may
+            })
+        };
         let ask = Ask {
             present: self.machine.present(),
             may_send: &may_send,
             trace: None,
         };
-        let outcome = self.source.ask(ask).await?;
+        let outcome = self.source.ask(ask).await;
+        drop(flies().take());
+        let outcome = outcome?;
         let now = self.clock.now();
         let (ended, label) = self.ended(outcome, now);
         self.counters.refresh(label);

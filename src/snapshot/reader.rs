@@ -242,7 +242,12 @@ impl Reader {
         let deadline = Instant::now() + want.wait;
         // A worker that has to wait itself, as when a `Retry-After` is shared, does not ask for this.
         let pending = |now: &Snapshot| {
-            let asks = matches!(now.doing, Doing::Idle | Doing::Asking);
+            let asks = match now.doing {
+                Doing::Asking => true,
+                // Else the vendor's limit leaves no room for this.
+                Doing::Idle => now.forced_from <= clock.mono(),
+                Doing::BackingOff { .. } | Doing::Refused => false,
+            };
             asks && now.finished == first.finished
         };
         let mut last = Arc::clone(&first);
@@ -276,9 +281,13 @@ impl Reader {
                 },
             )
             .await?;
+        let now = clock.now();
+        let next = last.until_next_attempt(now).unwrap_or_default();
+        let next = next.max(last.forced_from.since(now.mono));
+        let held_back = last.finished == first.finished && last.doing != Doing::Asking;
         Ok(Refreshed {
             held,
-            retry_after: None,
+            retry_after: (held_back && !next.is_zero()).then_some(next),
         })
     }
 }

@@ -31,10 +31,15 @@ pub enum Reissue {
 /// So many token requests at most within any such time, all of one client at one endpoint counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
-    /// At least 1.
+    /// 1 to [`RateLimit::MOST`].
     pub requests: u32,
     /// Not zero.
     pub per: Duration,
+}
+
+impl RateLimit {
+    /// All of them are remembered.
+    pub const MOST: u32 = 10_000;
 }
 
 /// As it is configured: `50/12h`.

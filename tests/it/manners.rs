@@ -105,6 +105,46 @@ async fn retry_after_is_obeyed_by_everyone_with_that_client() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_vendors_limit_outlives_a_restart_and_is_told_with_the_time_it_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    let vendor = Vendor::start(|_, number| Reply::token(&format!("t{number}"), 3600)).await;
+    let mut config = format!(
+        "[store]\nkind = \"embedded\"\npath = \"{}\"\n",
+        folder.path().join("state.redb").display()
+    );
+    for (account, name) in ["a", "b", "c"].into_iter().enumerate() {
+        let more = format!(
+            "params = {{ account_id = \"{account}\" }}\n\
+             refresh = {{ when = \"demand\", rate_limit = \"2/1h\" }}"
+        );
+        config += &integration(name, &vendor.url(), &more);
+    }
+    for start in ["first", "second"] {
+        let broker = Broker::start(&config);
+        while broker.get("/readyz").await.status != 200 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(broker.get("/token/a").await.status, 200, "{start}");
+        assert_eq!(broker.get("/token/b").await.status, 200, "{start}");
+        let spent = broker.get("/token/c?wait=1s").await;
+        let told = spent.json();
+        assert_eq!(
+            (spent.status, &told["error"]),
+            (503, &json!("rate_limited"))
+        );
+        assert!(told["detail"].as_str().unwrap().contains("2/1h"), "{told}");
+        let seconds = |value: Option<&str>| value.unwrap().parse::<u64>().unwrap();
+        let wait = seconds(spent.header("retry-after"));
+        assert!((3500..=3602).contains(&wait), "{wait}");
+        let kept = broker.post("/refresh/a", "").await;
+        assert_eq!((kept.status, kept.token()), (200, "t1".to_owned()));
+        assert!(seconds(kept.header("retry-after")) > 3500);
+        assert_eq!(vendor.count(), 2, "{start}");
+        broker.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn refused_credentials_are_not_hammered() {
     let vendor = Vendor::start(|_, _| Reply::json(401, r#"{"error":"invalid_client"}"#)).await;
     let broker = Broker::start(&integration("x", &vendor.url(), ""));

@@ -92,12 +92,12 @@ fn rate_limit(view: &View<'_>, report: &mut Report) -> Option<RateLimit> {
     let limit = text.split_once('/').and_then(|(requests, per)| {
         let requests: u32 = requests.trim().parse().ok()?;
         let per = parse_duration(per.trim())?;
-        let sane = requests > 0 && (SECOND..=YEAR).contains(&per);
+        let sane = (1..=RateLimit::MOST).contains(&requests) && (SECOND..=YEAR).contains(&per);
         sane.then_some(RateLimit { requests, per })
     });
     if limit.is_none() {
-        let message = "must be a number of requests and the time they are for, from a second to a \
-                       year: \"50/12h\"";
+        let message = "must be a number of requests, 1 to 10000, and the time they are for, \
+                       from a second to a year: \"50/12h\"";
         view.problem("rate_limit", message, report);
     }
     limit

@@ -243,7 +243,7 @@ async fn nothing_presented_or_received_is_shown() {
         let outcome = source
             .ask(Ask {
                 present,
-                may_send: &|| true,
+                may_send: &|| Box::pin(std::future::ready(true)),
                 trace: Some(&mut trace),
             })
             .await

@@ -1,6 +1,12 @@
 //! Which secret is tried, and when another one.
 
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
+
+use futures_util::future::BoxFuture;
+
 use super::*;
+use crate::exchange::Ask;
 
 const REFUSED: &str = r#"{"error":"invalid_client","error_description":"no such secret"}"#;
 
@@ -69,6 +75,37 @@ async fn a_refused_secret_is_not_sent_again_because_the_other_met_trouble() {
         secrets_sent(&peer),
         ["old-one", "new-one", "new-one", "new-one"]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_secret_that_is_tried_needs_room_and_the_exchange_goes_on_where_it_stopped() {
+    for (second, sent) in [
+        (Act::json(200, TOKEN), vec!["old-one", "new-one"]),
+        (Act::json(401, REFUSED), vec!["old-one", "new-one"]),
+    ] {
+        let good = second.clone();
+        let peer = Peer::start(vec![Act::json(401, REFUSED), good]).await;
+        let mut request = request(&peer.url());
+        request.client_secret = vec![value("old-one"), value("new-one")];
+        let source = Bench::new().source(request);
+        let room = AtomicUsize::new(1);
+        let may_send = || -> BoxFuture<'_, bool> {
+            let taken = room.fetch_update(SeqCst, SeqCst, |left: usize| left.checked_sub(1));
+            Box::pin(std::future::ready(taken.is_ok()))
+        };
+        let ask = || Ask {
+            may_send: &may_send,
+            ..Ask::plain()
+        };
+        assert!(source.ask(ask()).await.is_none());
+        assert_eq!(secrets_sent(&peer), ["old-one"]);
+        room.store(1, SeqCst);
+        let outcome = source.ask(ask()).await.unwrap();
+        assert_eq!(secrets_sent(&peer), sent);
+        // With both refused there is an answer, and not an endless row of halves.
+        let label = outcome.label();
+        assert!(["issued", "bad_credential"].contains(&label), "{label}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

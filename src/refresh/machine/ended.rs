@@ -260,7 +260,7 @@ impl Machine {
             | Work::Asking
             | Work::Closed
             | Work::BackingOff {
-                why: Why::Trouble | Why::Store,
+                why: Why::Trouble | Why::Store | Why::Held,
                 ..
             } => return,
         };

@@ -15,8 +15,33 @@ pub(in crate::refresh) struct At {
     pub(in crate::refresh) now: Now,
     /// Until when the vendor asked this client to wait.
     pub(in crate::refresh) hold: Mono,
+    /// What the vendor's limit leaves.
+    pub(in crate::refresh) room: Room,
     /// Uniform in `0.0..1.0`.
     pub(in crate::refresh) draw: f64,
+}
+
+/// When the limit on token requests has room for another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::refresh) struct Room {
+    pub(in crate::refresh) from: Mono,
+    /// For one that a caller wants while the token is good: the last one is left to what is due.
+    pub(in crate::refresh) forced_from: Mono,
+}
+
+impl Room {
+    /// Without a limit.
+    pub(in crate::refresh) const FREE: Self = Self {
+        from: Mono::START,
+        forced_from: Mono::START,
+    };
+}
+
+impl At {
+    /// No request before this, whoever asks for it.
+    pub(super) fn sends_from(&self) -> Mono {
+        self.hold.max(self.room.from)
+    }
 }
 
 /// What the configuration says the first refresh token is, read just now.
@@ -41,7 +66,8 @@ pub(in crate::refresh) enum Event {
         ended: Ended,
         secret_moved: bool,
     },
-    /// Nothing was sent: the vendor asked this client to wait while the exchange was queued.
+    /// Nothing more was sent: the vendor asked this client to wait, or others used up its limit,
+    /// while the exchange was queued.
     HeldBack,
     SecretChanged,
     /// A person logs in.

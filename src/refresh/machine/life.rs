@@ -172,7 +172,7 @@ impl Machine {
             | Work::Saving(_)
             | Work::Asking
             | Work::BackingOff {
-                why: Why::Trouble | Why::Store,
+                why: Why::Trouble | Why::Store | Why::Held,
                 ..
             } => {}
         }
@@ -445,7 +445,8 @@ impl Machine {
             Work::Idle { early: None } if always && !self.valid(at.now) => {
                 self.work = Work::Idle { early };
             }
-            Work::BackingOff { why, .. } if change == Change::Answer => {
+            // What held it back is looked at again: the limit may be another one.
+            Work::BackingOff { why, .. } if change == Change::Answer || why == Why::Held => {
                 self.work = Work::BackingOff {
                     until: soonest,
                     why,

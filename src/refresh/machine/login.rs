@@ -15,12 +15,16 @@ use crate::snapshot::LoginState;
 const SLOWER: Duration = Duration::from_secs(5);
 /// Vendors that name no pace, or none that a vendor could stand.
 const LEAST_INTERVAL: Duration = Duration::from_secs(1);
+/// Codes that a browser brings are good for a minute at least.
+const LONGEST_QUEUE: Duration = Duration::from_mins(1);
 
 #[derive(Debug)]
 pub(super) struct Login {
     /// The person is not waited for any longer.
     ends: Mono,
     device: Option<Polling>,
+    /// A code that waits for the vendor's limit.
+    queued: Option<(Present, Mono)>,
     /// Of the exchange in flight.
     under_way: Option<(Present, Work)>,
 }
@@ -34,6 +38,9 @@ struct Polling {
 impl Login {
     /// When something is to be done without anybody asking.
     fn next(&self) -> Option<Mono> {
+        if let (None, Some((_, from))) = (&self.under_way, &self.queued) {
+            return Some(*from);
+        }
         match (&self.under_way, &self.device) {
             (Some(_), _) => None,
             (None, Some(polling)) => Some(polling.next.min(self.ends)),
@@ -73,6 +80,7 @@ impl Machine {
                 consent.login = Some(Login {
                     ends: at.now.mono.plus(lasts),
                     device,
+                    queued: None,
                     under_way: None,
                 });
                 self.view.login = Some(LoginState::Waiting);
@@ -83,6 +91,7 @@ impl Machine {
                 consent.login = Some(Login {
                     ends: at.now.mono,
                     device: None,
+                    queued: None,
                     under_way: None,
                 });
                 self.view.login = Some(LoginState::Waiting);
@@ -115,6 +124,14 @@ impl Machine {
         let Some(login) = self.login_mut().filter(|login| login.under_way.is_none()) else {
             return;
         };
+        if let Some((_, from)) = &login.queued {
+            if *from <= now
+                && let Some((present, _)) = login.queued.take()
+            {
+                self.login_exchange(present, at);
+            }
+            return;
+        }
         if login.ends <= now {
             let failure = words::login_expired(&self.spec, at.now);
             return self.login_failed(failure);
@@ -122,8 +139,8 @@ impl Machine {
         let Some(polling) = login.device.as_mut().filter(|polling| polling.next <= now) else {
             return;
         };
-        if at.hold > now {
-            polling.next = at.hold;
+        if at.sends_from() > now {
+            polling.next = at.sends_from();
             return;
         }
         let present = Present::DeviceCode(polling.device.code.clone());
@@ -194,19 +211,25 @@ impl Machine {
         }
     }
 
-    /// Nothing of a login's exchange was sent: the vendor asked this client to wait.
+    /// Nothing more of a login's exchange was sent: the vendor asked this client to wait, or its
+    /// limit is spent.
     pub(super) fn login_held_back(&mut self, at: At) {
         let failure = self.held_back(at);
+        let wait = at.sends_from().since(at.now.mono);
         let Some(login) = self.login_mut() else {
             return;
         };
-        let Some((_, before)) = login.under_way.take() else {
+        let Some((present, before)) = login.under_way.take() else {
             return;
         };
         let polls = login.device.is_some();
+        if !polls && wait <= LONGEST_QUEUE {
+            login.queued = Some((present, at.now.mono.plus(wait)));
+            return self.begin(before);
+        }
         self.begin(before);
         if polls {
-            self.poll_again(at.hold.since(at.now.mono), at.now.mono);
+            self.poll_again(wait, at.now.mono);
         } else {
             self.login_failed(failure);
         }

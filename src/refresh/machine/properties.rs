@@ -16,6 +16,7 @@ enum Act {
     Nudge(u8),
     Secret,
     Hold(u64),
+    Limit(u64),
     Timer(bool),
     /// The end of the exchange, if one is in flight.
     End(u8, u64, bool),
@@ -30,6 +31,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         4 => (1..8_u8).prop_map(Act::Nudge),
         1 => Just(Act::Secret),
         1 => (0..100_000_u64).prop_map(Act::Hold),
+        1 => (0..100_000_u64).prop_map(Act::Limit),
         4 => any::<bool>().prop_map(Act::Timer),
         8 => (0..6_u8, 1..5_000_000_u64, any::<bool>()).prop_map(|(a, b, c)| Act::End(a, b, c)),
         1 => Just(Act::Panic),
@@ -41,6 +43,7 @@ struct World {
     millis: u64,
     wall: i64,
     hold: Mono,
+    limit: Mono,
 }
 
 impl World {
@@ -50,6 +53,10 @@ impl World {
         At {
             now: Now { wall, ..now },
             hold: self.hold,
+            room: Room {
+                from: self.limit,
+                forced_from: self.limit.plus(SECOND),
+            },
             draw,
         }
     }
@@ -66,6 +73,10 @@ impl World {
             }
             Act::Hold(millis) => {
                 self.hold = self.hold.max(now(self.millis + millis).mono);
+                None
+            }
+            Act::Limit(millis) => {
+                self.limit = self.limit.max(now(self.millis + millis).mono);
                 None
             }
             Act::Nudge(flags) => {
@@ -119,7 +130,7 @@ proptest! {
             ..RefreshPolicy::default()
         };
         let mut machine = Machine::new(Arc::new(integration("acme", refresh)), false);
-        let mut world = World { millis: 0, wall: 0, hold: Mono::START };
+        let mut world = World { millis: 0, wall: 0, hold: Mono::START, limit: Mono::START };
         // When the exchange in flight began, and the one before.
         let (mut in_flight, mut last): (Option<Now>, Option<Now>) = (None, None);
         // No exchange before this: a back-off or a refusal's wait.
@@ -159,7 +170,10 @@ proptest! {
                     Doing::BackingOff { until } => until,
                     Doing::Refused => {
                         let wait = snapshot.refresh_at.unwrap().since(at.now.wall);
-                        prop_assert!(secret || wait >= SECOND * 15);
+                        // What could not be asked because of a hold is asked after it.
+                        let held = at.now.mono.plus(wait + Duration::from_millis(1)) >= world.hold.max(world.limit)
+                            && world.hold.max(world.limit) > at.now.mono;
+                        prop_assert!(secret || held || wait >= SECOND * 15);
                         at.now.mono.plus(wait)
                     }
                     Doing::Idle | Doing::Asking => not_before,
@@ -169,6 +183,7 @@ proptest! {
                 Next::Fetch => {
                     prop_assert!(in_flight.is_none(), "two exchanges in flight");
                     prop_assert!(at.now.mono >= world.hold, "asked inside a hold");
+                    prop_assert!(at.now.mono >= world.limit, "asked beyond the limit");
                     // Published waits round to milliseconds.
                     prop_assert!(at.now.mono.plus(Duration::from_millis(1)) >= not_before,
                         "asked inside a wait");

@@ -21,6 +21,7 @@ pub(super) fn at(millis: u64) -> At {
     At {
         now: now(millis),
         hold: Mono::START,
+        room: Room::FREE,
         draw: 0.5,
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! Invariant: names and times only, never a token.
 
+use super::At;
 use crate::base::{ErrorCode, Failure, Now, Timestamp};
-use crate::spec::{FirstRefreshToken, Integration, SecretSource};
+use crate::spec::{FirstRefreshToken, Integration, RateLimit, SecretSource};
 use crate::store::{BoundTo, Chain, WaitKind};
 
 fn failure(code: ErrorCode, description: String, hint: String, now: Now) -> Failure {
@@ -164,6 +165,21 @@ pub(super) fn dead(spec: &Integration, chain: &Chain, mut refusal: Failure, now:
 }
 
 /// Nobody came back in time.
+/// So many requests as the vendor allows were sent.
+pub(super) fn limit_spent(spec: &Integration, limit: RateLimit, at: At) -> Failure {
+    let id = &spec.id;
+    let mut failure = failure(
+        ErrorCode::RateLimited,
+        format!("the limit on token requests that '{id}' keeps to, {limit}, is spent"),
+        "refresh.rate_limit is the vendor's limit on all token requests of this client: ask less \
+         often, or correct it if the vendor allows more"
+            .to_owned(),
+        at.now,
+    );
+    failure.retry_after = Some(at.room.from.since(at.now.mono));
+    failure
+}
+
 pub(super) fn login_expired(spec: &Integration, now: Now) -> Failure {
     let id = &spec.id;
     failure(

@@ -4,12 +4,14 @@
 use super::*;
 use crate::base::RefreshToken;
 use crate::exchange::Present;
+use crate::refresh::quota::Quota;
 use crate::refresh::supervisor::keep_running;
 use crate::refresh::worker::{self, Parts};
 use crate::spec::{FirstRefreshToken, Refreshing, Rotation};
 use crate::store::{Entry, Faulty, Key, Lease, Listed, Record, StateStore, StoreError, Version};
 
 mod chains;
+mod counts;
 mod restarts;
 mod stores;
 
@@ -126,7 +128,7 @@ fn dead() -> Outcome {
 impl TokenSource for Strict {
     fn ask<'a>(&'a self, ask: Ask<'a>) -> BoxFuture<'a, Option<Outcome>> {
         async move {
-            if !(ask.may_send)() {
+            if !(ask.may_send)().await {
                 return None;
             }
             let sent_at = self.clock.now();
@@ -283,12 +285,24 @@ impl Host {
         Parts {
             source: Arc::clone(&self.vendor) as Arc<dyn TokenSource>,
             counters: Arc::new(IntegrationCounters::default()),
-            hold: None,
+            quota: spec
+                .refresh
+                .rate_limit
+                .map(|limit| self.quota(&spec, limit)),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             metrics: Arc::new(Metrics::default()),
             persist: persist.map(Box::new),
             spec: Arc::new(spec),
         }
+    }
+
+    fn quota(&self, spec: &Integration, limit: RateLimit) -> Arc<Quota> {
+        let (authority, client) = spec.quota_key().unwrap();
+        let keeping = Keeping::Durable(Arc::clone(&self.store));
+        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+        let quota = Quota::new(Key::quota(&authority, &client), &keeping, clock);
+        quota.announce(limit);
+        Arc::new(quota)
     }
 
     fn start(&mut self, spec: Integration) -> Reader {

@@ -1,4 +1,4 @@
-//! One integration's record in the store: loaded once, saved in turn.
+//! One entry in the store, an integration's record or a quota: loaded once, saved in turn.
 //!
 //! Must not know what is in it, but for the access token that it makes ready to be served.
 //! Invariants: a load or save takes a bounded time; a save is `Ok` only if the store said so.
@@ -6,12 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::Now;
+use crate::base::{Now, Secret};
 use crate::refresh::api;
 use crate::refresh::machine::{Loaded, restored};
 use crate::snapshot::Held;
 use crate::spec::{Integration, Refreshing};
-use crate::store::{Entry, Key, Record, StateStore, StoreError, Version};
+use crate::store::{Entry, Key, Quota, Record, StateStore, StoreError, Version};
 
 /// A store that is slower than this counts as failing: exchanges wait for it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -38,6 +38,18 @@ impl Keeping {
             key: Key::from(spec.id.clone()),
             version: Version::default(),
         })
+    }
+
+    /// Counts and waits that integrations share.
+    pub(in crate::refresh) fn of_quota(&self, key: Key) -> Option<Persist> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Durable(store) => Some(Persist {
+                store: Arc::clone(store),
+                key,
+                version: Version::default(),
+            }),
+        }
     }
 }
 
@@ -88,9 +100,34 @@ impl Persist {
         (Loaded::Found { record, held }, warnings)
     }
 
+    pub(in crate::refresh) fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// For an entry that is a quota; why there may be one that could not be read. One that cannot
+    /// be understood counts as none.
+    pub(in crate::refresh) async fn load_quota(&mut self) -> Result<Option<Quota>, String> {
+        let loaded = tokio::time::timeout(PATIENCE, self.store.load(&self.key)).await;
+        let entry = match loaded {
+            Ok(Ok(entry)) => entry,
+            Ok(Err(StoreError::Damaged { .. } | StoreError::TooLarge)) => None,
+            Ok(Err(error)) => return Err(error.to_string()),
+            Err(_elapsed) => return Err(slow()),
+        };
+        let Some(Entry { version, value }) = entry else {
+            return Ok(None);
+        };
+        self.version = version;
+        Ok(Quota::decode(&value).ok())
+    }
+
     /// Saves; why not, fit to be shown.
     pub(super) async fn save(&mut self, record: &Record) -> Result<(), String> {
-        let value = record.encode();
+        self.put(record.encode()).await
+    }
+
+    /// The same for a value that is already written.
+    pub(in crate::refresh) async fn put(&mut self, value: Secret) -> Result<(), String> {
         let saved = async {
             let save = |version| self.store.save(&self.key, value.clone(), version);
             match save(self.version).await {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::base::{ErrorCode, Issued, RefreshToken, Secret};
 use crate::refresh::machine::tests::{at, now};
-use crate::refresh::machine::{Event, Loaded, Next};
+use crate::refresh::machine::{Event, Loaded, Next, Room};
 use crate::refresh::tests::{failure, rotating};
 use crate::snapshot::{ApiCall, Doing, Held, Snapshot};
 use crate::spec::{Endpoint, FirstRefreshToken, Grant};
@@ -172,6 +172,33 @@ fn a_device_code_is_polled_at_the_vendors_pace() {
     };
     assert!(failure.hint.unwrap().contains("token-broker login acme"));
     assert_eq!(over.next, Next::Listen);
+}
+
+#[test]
+fn a_code_waits_for_room_within_the_limit() {
+    let mut machine = machine();
+    let spent = |millis, until| {
+        let from = now(until).mono;
+        let room = Room {
+            from,
+            forced_from: from,
+        };
+        At { room, ..at(millis) }
+    };
+    let came = machine.step(Event::Login(LoginStep::Came(code())), at(0));
+    assert_eq!(came.next, Next::Fetch);
+    let held = machine.step(Event::HeldBack, spent(10, 1000));
+    assert_eq!(held.next, Next::Sleep(Duration::from_millis(990)));
+    let timer = || Event::Timer { used: false };
+    assert_eq!(machine.step(timer(), at(1000)).next, Next::Fetch);
+    assert_eq!(machine.present(), code());
+    // No code lives for hours.
+    let held = machine.step(Event::HeldBack, spent(1010, 3_600_000));
+    let LoginState::Failed(failure) = login_of(held.publish) else {
+        panic!("not failed");
+    };
+    assert_eq!(failure.code, ErrorCode::RateLimited);
+    assert_eq!(held.next, Next::Listen);
 }
 
 #[test]
