@@ -161,7 +161,7 @@ pub(super) fn judge(answer: &Answer, context: &Context<'_>) -> Outcome {
     }
 }
 
-/// Takes out what is held, and the tokens of this answer.
+/// Knows the tokens in the answer besides what we hold.
 fn redactor(answer: &Answer, context: &Context<'_>) -> Redactor {
     let mut redactor = Redactor::new(context.held);
     if let Some(json) = &answer.json {
