@@ -82,11 +82,13 @@ impl Process {
     }
 
     /// Whether it has died by now.
+    #[cfg(feature = "faults")]
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }
 
     /// `kill -9`, unless it is dead already.
+    #[cfg(feature = "faults")]
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
