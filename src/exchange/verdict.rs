@@ -81,12 +81,7 @@ fn class_of(facts: Facts<'_>) -> OutcomeClass {
 /// Judges a whole answer.
 pub(super) fn judge(answer: &Answer, context: &Context<'_>) -> Outcome {
     let shape = context.shape;
-    let mut redactor = Redactor::new(context.held);
-    if let Some(json) = &answer.json {
-        for token in members::tokens_in(json, shape) {
-            redactor.add(&token);
-        }
-    }
+    let redactor = redactor(answer, context);
     let failed_inside = failed_inside(answer, shape);
     let mut unreadable = None;
     if answer.is_success() && !failed_inside {
@@ -164,6 +159,17 @@ pub(super) fn judge(answer: &Answer, context: &Context<'_>) -> Outcome {
         None if !in_doubt => outcome(class, failure),
         rescued => ambiguous(failure, rescued),
     }
+}
+
+/// Knows the tokens in the answer besides what we hold.
+fn redactor(answer: &Answer, context: &Context<'_>) -> Redactor {
+    let mut redactor = Redactor::new(context.held);
+    if let Some(json) = &answer.json {
+        for token in members::tokens_in(json, context.shape) {
+            redactor.add(&token);
+        }
+    }
+    redactor
 }
 
 /// Whether a 2xx says by a `success` member that it is none.

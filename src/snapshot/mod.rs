@@ -47,13 +47,13 @@ pub fn board(first: Snapshot, asks_only_at_expiry: bool, takes_logins: bool) -> 
     let (latest, receiver) = watch::channel(Arc::new(first));
     let bell = Arc::new(Bell::default());
     bell.set_asks_only_at_expiry(asks_only_at_expiry);
-    let (wishes, logins) = takes_logins.then(consent::channel).unzip();
-    let reader = Reader::new(receiver, Arc::clone(&bell), wishes);
-    let board = Board {
+    let reader = Reader::new(receiver, Arc::clone(&bell));
+    let mut board = Board {
         latest,
         bell,
-        logins,
+        logins: None,
     };
+    board.set_takes_logins(takes_logins);
     (board, reader)
 }
 
@@ -69,6 +69,16 @@ impl Board {
     /// For a definition that took the place of the one before: readers stay.
     pub fn set_asks_only_at_expiry(&self, asks_only_at_expiry: bool) {
         self.bell.set_asks_only_at_expiry(asks_only_at_expiry);
+    }
+
+    /// The same for the grant. Wishes that wait stay, unless nobody can fulfil them any more.
+    pub fn set_takes_logins(&mut self, takes_logins: bool) {
+        if takes_logins == self.logins.is_some() {
+            return;
+        }
+        let (wishes, logins) = takes_logins.then(consent::channel).unzip();
+        self.bell.set_wishes(wishes);
+        self.logins = logins;
     }
 
     /// Waits for the next nudge; nudges that came meanwhile are taken together.

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::bell::{Bell, Nudge};
-use super::consent::{self, Begun, LoginError, Wishes};
+use super::consent::{self, Begun, LoginError};
 use super::held::Held;
 use super::state::{Doing, Snapshot};
 use crate::base::{Clock, Failure, Now, Secret};
@@ -95,7 +95,6 @@ pub struct Refreshed {
 pub struct Reader {
     latest: watch::Receiver<Arc<Snapshot>>,
     bell: Arc<Bell>,
-    logins: Option<Wishes>,
 }
 
 /// What one look at a snapshot says.
@@ -110,16 +109,8 @@ enum Look {
 }
 
 impl Reader {
-    pub(super) fn new(
-        latest: watch::Receiver<Arc<Snapshot>>,
-        bell: Arc<Bell>,
-        logins: Option<Wishes>,
-    ) -> Self {
-        Self {
-            latest,
-            bell,
-            logins,
-        }
+    pub(super) fn new(latest: watch::Receiver<Arc<Snapshot>>, bell: Arc<Bell>) -> Self {
+        Self { latest, bell }
     }
 
     /// Waits for the next snapshot; `None` once there will be no other.
@@ -143,12 +134,12 @@ impl Reader {
 
     /// Begins a login in the place of one that was begun before.
     pub async fn login(&self) -> Result<Begun, LoginError> {
-        consent::begin(self.logins.as_ref()).await
+        consent::begin(self.bell.wishes()).await
     }
 
     /// Goes on with a login, with what came back from the vendor's page: a URL, or its query.
     pub async fn complete_login(&self, redirect: Secret) -> Result<(), LoginError> {
-        consent::complete(self.logins.as_ref(), redirect).await
+        consent::complete(self.bell.wishes(), redirect).await
     }
 
     /// The held token if it is good now: the path of almost every request, without waiting.
