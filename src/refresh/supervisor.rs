@@ -254,8 +254,15 @@ pub(super) async fn keep_running(
         let wait = worker.panicked();
         // Slept here, too: a worker that panics at once must not spin.
         tokio::select! {
-            () = retire.cancelled() => return worker,
             () = tokio::time::sleep(wait) => {}
+            () = retire.cancelled() => {
+                // What brought one panic may bring another one.
+                let last = AssertUnwindSafe(worker.wind_up()).catch_unwind();
+                if Box::pin(last).await.is_err() {
+                    tracing::error!("a worker failed in its last save; this is a bug");
+                }
+                return worker;
+            }
         }
     }
 }

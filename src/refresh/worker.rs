@@ -62,6 +62,7 @@ pub(super) struct Carried {
     machine: Machine,
     report: Report,
     persist: Option<Box<Persist>>,
+    consents: Consents,
 }
 
 /// What a worker is made of.
@@ -102,10 +103,11 @@ pub(super) fn build(parts: Parts) -> (Worker, Reader) {
 pub(super) fn succeed(mut parts: Parts, carried: Carried) -> Worker {
     let Carried {
         spec: before,
-        board,
+        mut board,
         machine,
         report,
         persist,
+        consents,
     } = carried;
     if let (Some(persist), Some(before)) = (&mut parts.persist, persist) {
         persist.go_on_from(&before);
@@ -125,6 +127,7 @@ pub(super) fn succeed(mut parts: Parts, carried: Carried) -> Worker {
     let keeps = parts.persist.is_some();
     let machine = machine.succeeded_by(Arc::clone(&parts.spec), keeps, change, rendered, at);
     board.set_asks_only_at_expiry(Machine::asks_only_at_expiry(&parts.spec));
+    board.set_takes_logins(parts.spec.grant.takes_logins());
     let snapshot = machine.snapshot(at.now);
     let told = snapshot.finished;
     board.publish(snapshot);
@@ -133,6 +136,10 @@ pub(super) fn succeed(mut parts: Parts, carried: Carried) -> Worker {
     let mut worker = assemble(parts, board, machine, report);
     worker.begun = !anew;
     worker.told = told;
+    if !anew {
+        // Somebody may be on the vendor's page, and comes back.
+        worker.consents = consents;
+    }
     worker.reread = change == Change::Secrets && worker.machine.reads_configured();
     if !warnings.is_empty() {
         worker.report.left_out(&worker.spec, warnings);
@@ -235,7 +242,7 @@ impl Worker {
     }
 
     /// What is unsaved is tried once more.
-    async fn wind_up(&mut self) {
+    pub(super) async fn wind_up(&mut self) {
         let at = self.at();
         self.machine.settle(at);
         if self.machine.begin_last_save() {
@@ -261,7 +268,7 @@ impl Worker {
             panics: _,
             begun: _,
             persist,
-            consents: _,
+            consents,
             reread: _,
             told: _,
         } = self;
@@ -271,6 +278,7 @@ impl Worker {
             machine,
             report,
             persist,
+            consents,
         }
     }
 

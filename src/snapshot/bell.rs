@@ -1,8 +1,12 @@
-//! How readers call the worker: flags that add up, so nudges need no queue and no bound.
+//! How readers call the worker: flags that add up, so nudges need no queue and no bound; and the way
+//! to the queue of logins, while there is one.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
+
+use super::consent::Wishes;
 
 /// Why a worker is asked to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +41,8 @@ pub(super) struct Bell {
     /// Set anew when the definition behind the board changes.
     asks_only_at_expiry: AtomicBool,
     notify: Notify,
+    /// As above: only while the grant is one that a person consents to. Never locked for a token.
+    wishes: Mutex<Option<Wishes>>,
 }
 
 impl Bell {
@@ -61,6 +67,18 @@ impl Bell {
 
     pub(super) fn asks_only_at_expiry(&self) -> bool {
         self.asks_only_at_expiry.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_wishes(&self, wishes: Option<Wishes>) {
+        *self.locked_wishes() = wishes;
+    }
+
+    pub(super) fn wishes(&self) -> Option<Wishes> {
+        self.locked_wishes().clone()
+    }
+
+    fn locked_wishes(&self) -> MutexGuard<'_, Option<Wishes>> {
+        self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn mark_used(&self) {

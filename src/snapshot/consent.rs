@@ -76,7 +76,7 @@ pub(super) fn channel() -> (Wishes, Wished) {
     mpsc::channel(QUEUE)
 }
 
-pub(super) async fn begin(wishes: Option<&Wishes>) -> Result<Begun, LoginError> {
+pub(super) async fn begin(wishes: Option<Wishes>) -> Result<Begun, LoginError> {
     let wishes = wishes.ok_or(LoginError::NotConsented)?;
     let (reply, answer) = oneshot::channel();
     let sent = wishes.try_send(Login::Begin { reply });
@@ -84,7 +84,7 @@ pub(super) async fn begin(wishes: Option<&Wishes>) -> Result<Begun, LoginError> 
     answer.await.unwrap_or(Err(LoginError::Busy))
 }
 
-pub(super) async fn complete(wishes: Option<&Wishes>, redirect: Secret) -> Result<(), LoginError> {
+pub(super) async fn complete(wishes: Option<Wishes>, redirect: Secret) -> Result<(), LoginError> {
     let wishes = wishes.ok_or(LoginError::NotConsented)?;
     let (reply, answer) = oneshot::channel();
     let sent = wishes.try_send(Login::Complete { redirect, reply });

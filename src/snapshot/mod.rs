@@ -22,7 +22,7 @@ pub use state::{Doing, Snapshot, State};
 use std::sync::Arc;
 
 use bell::Bell;
-use consent::{Wished, Wishes};
+use consent::Wished;
 use latest::Latest;
 
 /// The writer's end.
@@ -38,8 +38,6 @@ pub struct Board {
 struct Shared {
     latest: Latest,
     bell: Bell,
-    /// The other end of the board's.
-    logins: Option<Wishes>,
 }
 
 /// What readers want of the worker.
@@ -54,15 +52,18 @@ pub enum Call {
 /// time left than there is then waits for the expiry instead of nudging.
 /// `takes_logins`: the grant is one that a person consents to.
 pub fn board(first: Snapshot, asks_only_at_expiry: bool, takes_logins: bool) -> (Board, Reader) {
-    let (wishes, logins) = takes_logins.then(consent::channel).unzip();
     let shared = Arc::new(Shared {
         latest: Latest::new(first),
         bell: Bell::default(),
-        logins: wishes,
     });
     shared.bell.set_asks_only_at_expiry(asks_only_at_expiry);
     let reader = Reader::new(Arc::clone(&shared));
-    (Board { shared, logins }, reader)
+    let mut board = Board {
+        shared,
+        logins: None,
+    };
+    board.set_takes_logins(takes_logins);
+    (board, reader)
 }
 
 impl Board {
@@ -79,6 +80,16 @@ impl Board {
         self.shared
             .bell
             .set_asks_only_at_expiry(asks_only_at_expiry);
+    }
+
+    /// The same for the grant. Wishes that wait stay, unless nobody can fulfil them any more.
+    pub fn set_takes_logins(&mut self, takes_logins: bool) {
+        if takes_logins == self.logins.is_some() {
+            return;
+        }
+        let (wishes, logins) = takes_logins.then(consent::channel).unzip();
+        self.shared.bell.set_wishes(wishes);
+        self.logins = logins;
     }
 
     /// Waits for the next nudge; nudges that came meanwhile are taken together.

@@ -132,12 +132,12 @@ impl Reader {
 
     /// Begins a login in the place of one that was begun before.
     pub async fn login(&self) -> Result<Begun, LoginError> {
-        consent::begin(self.shared.logins.as_ref()).await
+        consent::begin(self.shared.bell.wishes()).await
     }
 
     /// Goes on with a login, with what came back from the vendor's page: a URL, or its query.
     pub async fn complete_login(&self, redirect: Secret) -> Result<(), LoginError> {
-        consent::complete(self.shared.logins.as_ref(), redirect).await
+        consent::complete(self.shared.bell.wishes(), redirect).await
     }
 
     /// The held token if it is good now: the path of almost every request, without waiting.

@@ -189,7 +189,8 @@ impl Metrics {
     /// The page in the Prometheus text format. `states` are all values `state` can have.
     pub fn render(&self, states: &[&str], samples: &[IntegrationSample<'_>]) -> String {
         let unsaved = samples.iter().filter(|sample| sample.unsaved);
-        let unsaved: f64 = unsaved.map(|_| 1.0).sum();
+        // Not `sum`, which of nothing makes -0.
+        let unsaved = unsaved.fold(0.0, |count, _| count + 1.0);
         let mut families = vec![
             gauge(
                 "build_info",
@@ -445,6 +446,11 @@ mod tests {
         ] {
             assert!(page.contains(line), "{line} is not in\n{page}");
         }
+        let nothing = metrics.render(&[], &[]);
+        assert!(
+            nothing.contains("token_broker_store_unsaved 0\n"),
+            "{nothing}"
+        );
         assert!(
             !page.contains("last_success_timestamp_seconds{"),
             "unknown values are left out"

@@ -5,6 +5,7 @@
 //! changes any key must fail its case: that shows that the case covers every key.
 
 mod case;
+mod consented;
 mod fixture;
 mod mutate;
 
@@ -92,7 +93,7 @@ async fn a_broker_serves_each_provider_and_a_call_made_of_its_headers_is_the_doc
             .first()
             .is_some_and(|one| one.consent.is_some())
         {
-            // Nothing is asked before a person has consented.
+            // Nothing is asked before a person has consented: see `consented`.
             continue;
         }
         let token = fixture.answers.first().map(|answer| answer.body.clone());

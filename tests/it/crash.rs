@@ -5,15 +5,17 @@
 //! saw and what callers got must agree.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use token_broker::base::SystemClock;
 use token_broker::spec::Store;
 use token_broker::store::{self, Key, Record};
+use tokio::time::Instant;
 
 use crate::support::{Process, Reply, Request, Vendor};
 
@@ -131,16 +133,18 @@ impl Bench {
     fn config(&self) -> PathBuf {
         let path = self.folder.path().join("broker.toml");
         let mut text = format!(
-            "server.listen = \"127.0.0.1:0\"\nstore = {{ kind = \"embedded\", path = {:?} }}\n",
-            self.store()
+            "server.listen = \"127.0.0.1:0\"\nstore = {{ kind = \"embedded\", path = \"{}\" }}\n",
+            self.store().display()
         );
         for (name, seed) in &self.seeds {
-            text.push_str(&format!(
+            write!(
+                text,
                 "[integrations.{name}]\ngrant = \"refresh_token\"\ntoken_endpoint = \"{}\"\n\
                  token_endpoint_auth_method = \"none\"\nclient_id = \"{name}\"\n\
                  refresh_token = \"rt-{name}-{seed}\"\n",
                 self.vendor.url()
-            ));
+            )
+            .unwrap();
         }
         std::fs::write(&path, text).unwrap();
         path
@@ -265,6 +269,10 @@ fn check(
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "starts and kills three hundred brokers, which takes minutes; tests/run does"]
+#[expect(
+    clippy::print_stdout,
+    reason = "the seed, for whoever repeats a failure"
+)]
 async fn three_hundred_kills_lose_nothing() {
     let seed = std::env::var("TOKEN_BROKER_CRASH_SEED")
         .map_or_else(|_| fastrand::u64(..), |text| text.parse().unwrap());

@@ -1,6 +1,8 @@
 //! A person's consent, from the first visit to the vendor's page to a token that renews itself, at
 //! emulated vendors.
 
+mod reloads;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;

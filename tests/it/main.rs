@@ -18,8 +18,10 @@ mod assertions;
 mod canaries;
 mod client_auth;
 mod conformance;
+mod consents;
 #[cfg(feature = "faults")]
 mod crash;
+mod disk;
 mod doctor;
 mod guards;
 mod isolation;

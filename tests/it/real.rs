@@ -2,6 +2,7 @@
 
 mod browser;
 mod consent;
+mod whole;
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};

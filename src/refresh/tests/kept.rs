@@ -26,6 +26,7 @@ pub(super) enum Reply {
     Lost,
     /// A new refresh token, in an answer that is of no other use.
     Garbage,
+    Panic,
     Is(Outcome),
 }
 
@@ -144,6 +145,7 @@ impl TokenSource for Strict {
             let spent = presented.is_some() && known != *self.current.lock().unwrap();
             let outcome = match reply {
                 Reply::Is(outcome) => outcome,
+                Reply::Panic => panic!("scripted"),
                 _ if spent => dead(),
                 Reply::Rotate(life) if presented.is_some() => {
                     let refresh_token = self.rotate();

@@ -17,10 +17,10 @@ use url::Url;
 use super::browser::Browser;
 use super::{ID, SECRET, Server, served};
 
-const BACK: &str = "http://127.0.0.1:8656/login/callback";
+pub(super) const BACK: &str = "http://127.0.0.1:8656/login/callback";
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
-fn oidc_provider() -> Server {
+pub(super) fn oidc_provider() -> Server {
     served(
         Command::new("node")
             .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real"))
@@ -28,7 +28,7 @@ fn oidc_provider() -> Server {
     )
 }
 
-fn django_oauth_toolkit(grace: &str) -> Server {
+pub(super) fn django_oauth_toolkit(grace: &str) -> Server {
     served(
         Command::new(concat!(
             env!("CARGO_MANIFEST_DIR"),

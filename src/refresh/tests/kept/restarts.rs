@@ -157,6 +157,22 @@ async fn what_could_not_be_saved_is_saved_at_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_worker_stopped_in_its_pause_after_a_panic_saves_what_it_has() {
+    let mut host = Host::new(Reply::Panic);
+    host.vendor.next(Reply::Rotate(40));
+    host.disk.fail_saves(true);
+    let reader = host.start(rotating());
+    while host.vendor.asked() < 2 {
+        sleep(Duration::from_millis(100)).await;
+    }
+    assert!(matches!(reader.get().doing, Doing::BackingOff { .. }));
+    host.disk.fail_saves(false);
+    host.stopped().await;
+    assert_eq!(host.stored().await, "refresh-1");
+    assert_eq!(reader.get().store_error, None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_changed_definition_takes_over_what_could_not_be_saved() {
     let mut host = Host::new(Reply::Rotate(3000));
     let reader = host.start(rotating());

@@ -1,0 +1,167 @@
+//! Providers that begin with a person's consent, the whole way through the broker: the page that the
+//! person visits, the code, the token, and the refresh token that follows it.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use token_broker::base::Timestamp;
+use token_broker::config::catalogue;
+use tokio::time::{Duration, sleep};
+use url::Url;
+
+use super::case::{START, config_text, same_request};
+use super::fixture::{Answer, Expected, Fixture, Presented};
+use super::{call, split};
+use crate::support::{Broker, Reply, Request, Vendor, request};
+
+/// The documented answer that brings a refresh token, with the one that `renewal` presents in it.
+fn answer(fixture: &Fixture, code: usize, renewal: &str) -> String {
+    let brings = |answer: &&Answer| answer.outcome == "issued" && answer.refresh_token.is_some();
+    let all = || fixture.answers.iter().filter(brings);
+    let answer = all().find(|answer| answer.to == code).or(all().next());
+    let answer = answer.expect("a documented answer with a refresh token");
+    let token = answer.refresh_token.as_deref().unwrap();
+    answer.body.replace(token, renewal)
+}
+
+/// What the person's browser is sent to, held against the vendor's page: its parameters.
+fn page_to_visit(name: &str, begun: &Value, expected: &Expected) -> BTreeMap<String, String> {
+    let page = begun["authorization_url"].as_str();
+    let page = Url::parse(page.unwrap_or_else(|| panic!("{name}: {begun}"))).unwrap();
+    let mut found: BTreeMap<_, _> = page.query_pairs().into_owned().collect();
+    let given = found.clone();
+    let consent = expected.consent.as_ref().unwrap();
+    let documented = Url::parse(consent.authorization_endpoint.as_deref().unwrap()).unwrap();
+    let end = |url: &Url| (url.host_str().map(str::to_owned), url.path().to_owned());
+    assert_eq!(end(&page), end(&documented), "{name}");
+    let mut take = |key: &str| found.remove(key).unwrap_or_default();
+    for (key, value) in documented.query_pairs() {
+        assert_eq!(take(&key), value, "{name}: {key}");
+    }
+    assert_eq!(take("response_type"), "code", "{name}");
+    assert_eq!(
+        Some(take("client_id").into()),
+        expected.config.get("client_id").cloned(),
+        "{name}"
+    );
+    assert_eq!(take("redirect_uri"), redirect_uri(expected), "{name}");
+    assert_eq!(take("code_challenge_method"), "S256", "{name}");
+    assert_eq!(take("code_challenge").len(), 43, "{name}");
+    assert!(take("state").len() >= 22, "{name}");
+    assert_eq!(take("scope"), consent.scope.clone().unwrap_or_default());
+    assert!(found.is_empty(), "{name}: nobody asked for {found:?}");
+    given
+}
+
+fn redirect_uri(expected: &Expected) -> &str {
+    match &expected.present {
+        Presented::Code { redirect_uri, .. } => redirect_uri,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The verifier is another one each time: replaced by the fixture's, if it is the challenge's.
+fn with_the_verifier_of(fixed: &str, challenge: &str, mut seen: Request) -> Request {
+    let text = seen.text().to_owned();
+    let line = seen.line.clone();
+    let (_, query) = line.split_once('?').unwrap_or_default();
+    let query = query.split(' ').next().unwrap();
+    let json: Value = serde_json::from_str(&text).unwrap_or_default();
+    let mut pairs = [&text, query]
+        .into_iter()
+        .flat_map(|pairs: &str| url::form_urlencoded::parse(pairs.as_bytes()));
+    let found = pairs.find(|(name, _)| name == "code_verifier");
+    let found = found.map(|(_, value)| value.into_owned());
+    let verifier = found.or_else(|| json["code_verifier"].as_str().map(str::to_owned));
+    let verifier = verifier.unwrap_or_else(|| panic!("no verifier: {line} {text}"));
+    let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(&verifier));
+    assert_eq!(digest, challenge);
+    seen.body = text.replace(&verifier, fixed).into_bytes();
+    seen.line = line.replace(&verifier, fixed);
+    seen
+}
+
+/// The first documented code, and the renewal of the same integration: what is written of it, the
+/// default apart, is the same.
+fn documented(fixture: &Fixture) -> Option<(usize, &Expected)> {
+    let all = || fixture.requests.iter().enumerate();
+    let mut codes = all().filter(|(_, one)| matches!(one.present, Presented::Code { .. }));
+    codes.find_map(|(at, code)| {
+        let like = |one: &&Expected| {
+            matches!(one.present, Presented::RefreshToken(_))
+                && (&one.consent, &one.base_url, &one.authorization)
+                    == (&code.consent, &code.base_url, &code.authorization)
+        };
+        let renewal = fixture.requests.iter().find(like)?;
+        Some((at, renewal))
+    })
+}
+
+async fn one(name: &str, fixture: &Fixture, at: usize, renewal: &Expected) {
+    let expected = &fixture.requests[at];
+    let (Presented::Code { code, verifier, .. }, Presented::RefreshToken(refresh_token)) =
+        (&expected.present, &renewal.present)
+    else {
+        panic!("{name}: other requests")
+    };
+    let answer = answer(fixture, at, refresh_token);
+    let said = answer.clone();
+    let vendor = Vendor::start(move |_, _| Reply::json(200, &said)).await;
+    let (_, path) = split(&expected.url);
+    let mut config = expected.config.clone();
+    let endpoint = format!("http://{}{path}", vendor.address);
+    config.insert("token_endpoint".into(), endpoint.into());
+    config.insert("redirect_uri".into(), redirect_uri(expected).into());
+    let broker = Broker::start(&config_text(name, &config, None));
+    let none = broker.get("/token/x").await;
+    assert_eq!(none.json()["error"], "login_required", "{name}");
+    assert_eq!(vendor.count(), 0, "{name}: nothing to ask with");
+
+    let begun = broker.post("/login/x", "").await.json();
+    let page = page_to_visit(name, &begun, expected);
+    let back = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs([("code", code.as_str()), ("state", &page["state"])])
+        .finish();
+    let line = format!("GET /login/callback?{back}");
+    let done = request(broker.address, &line, &[], "").await;
+    assert_eq!(done.status, 200, "{name}: {}", done.text());
+    let served = broker.get("/token/x").await;
+    assert_eq!(served.status, 200, "{name}: {}", served.text());
+    assert!(!served.text().contains(refresh_token), "{name}");
+    let now = Timestamp::from_unix_seconds(START);
+    let seen = vendor.requests().pop().unwrap();
+    let seen = with_the_verifier_of(verifier, &page["code_challenge"], seen);
+    same_request(expected, &seen, now).unwrap_or_else(|why| panic!("{name}: {why}"));
+
+    // Past the spacing, the refresh token that came with it.
+    sleep(Duration::from_secs(60)).await;
+    let renewed = broker.post("/refresh/x", "").await;
+    assert_eq!(renewed.status, 200, "{name}: {}", renewed.text());
+    assert_eq!(vendor.count(), 2, "{name}");
+    let seen = vendor.requests().pop().unwrap();
+    same_request(renewal, &seen, now).unwrap_or_else(|why| panic!("{name}, renewed: {why}"));
+    let headers = broker.get("/headers/x").await.json();
+    let source = serde_json::from_str(&answer).unwrap();
+    let token = broker.get("/token/x").await.token();
+    call(name, &fixture.api, &headers, &source, &token, &vendor).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_takes_a_login_at_each_provider_and_renews_what_it_brought() {
+    let mut taken = Vec::new();
+    for provider in catalogue() {
+        let name = provider.id.as_str();
+        let fixture = Fixture::of(name);
+        let Some((at, renewal)) = documented(&fixture) else {
+            let consented = fixture.requests.iter().any(|one| one.consent.is_some());
+            assert!(!consented, "{name}: no code and renewal are documented");
+            continue;
+        };
+        one(name, &fixture, at, renewal).await;
+        taken.push(name.to_owned());
+    }
+    assert!(taken.len() >= 8, "{taken:?}");
+}
