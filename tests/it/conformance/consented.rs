@@ -7,12 +7,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use token_broker::base::Timestamp;
 use token_broker::config::catalogue;
 use tokio::time::{Duration, sleep};
 use url::Url;
 
-use super::case::{START, config_text, same_request};
+use super::case::{config_text, same_request, start};
 use super::fixture::{Answer, Expected, Fixture, Presented};
 use super::{call, split};
 use crate::support::{Broker, Reply, Request, Vendor, request};
@@ -131,10 +130,10 @@ async fn one(name: &str, fixture: &Fixture, at: usize, renewal: &Expected) {
     let served = broker.get("/token/x").await;
     assert_eq!(served.status, 200, "{name}: {}", served.text());
     assert!(!served.text().contains(refresh_token), "{name}");
-    let now = Timestamp::from_unix_seconds(START);
+    let now = start()..=start();
     let seen = vendor.requests().pop().unwrap();
     let seen = with_the_verifier_of(verifier, &page["code_challenge"], seen);
-    same_request(expected, &seen, now).unwrap_or_else(|why| panic!("{name}: {why}"));
+    same_request(expected, &seen, now.clone()).unwrap_or_else(|why| panic!("{name}: {why}"));
 
     // Past the spacing, the refresh token that came with it.
     sleep(Duration::from_secs(60)).await;
