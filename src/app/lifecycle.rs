@@ -29,6 +29,7 @@ pub enum ServeError {
 
 /// Runs a broker until SIGTERM or SIGINT; a second one ends it at once. SIGHUP reloads.
 pub fn serve(spec: Spec, env: Env, watch: Watch) -> Result<(), ServeError> {
+    // Done already; now there is a log to say where it could not be.
     forbid_core_dumps();
     #[cfg(feature = "faults")]
     if let Some(point) = env.get("TOKEN_BROKER_CRASH_AT") {
@@ -137,7 +138,7 @@ fn announce(app: &App) {
 }
 
 /// Memory holds every secret: a crash must not write it to disk.
-fn forbid_core_dumps() {
+pub fn forbid_core_dumps() {
     let none = Rlimit {
         current: Some(0),
         maximum: Some(0),

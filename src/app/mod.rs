@@ -9,7 +9,7 @@ mod run;
 mod sealing;
 mod storage;
 
-pub use lifecycle::{ServeError, serve};
+pub use lifecycle::{ServeError, forbid_core_dumps, serve};
 pub use reload::{Trigger, tell_warnings};
 pub use run::RunError;
 pub use sealing::{SealingError, read_sealing_key, sealing_key};

@@ -15,7 +15,7 @@ use tracing::{error, info, warn};
 
 use super::Built;
 use crate::base::{Clock, IntegrationId};
-use crate::config::{Loaded, Problem, Problems, Watch};
+use crate::config::{Change, Loaded, Problem, Problems, Watch};
 use crate::exchange::{Sources, TokenSource};
 use crate::http::{Context, Entry, Reload};
 use crate::refresh::Supervisor;
@@ -25,6 +25,9 @@ use crate::spec::{Integration, Server, Spec};
 use crate::telemetry;
 
 const POLL: Duration = Duration::from_secs(10);
+/// Between the two looks that must see the same before it is loaded: editors and copies that
+/// empty a file first are done with it by then.
+const SETTLING: Duration = Duration::from_secs(2);
 /// With thousands of integrations one mistake can mean thousands of lines.
 const LINES_MAX: usize = 20;
 const SHOWN_MAX: usize = 100;
@@ -58,6 +61,8 @@ pub(super) struct Reloader {
 /// What a look at the files brought.
 enum Look {
     Same,
+    /// Changed, and perhaps still being written.
+    Fresh,
     /// With those that are new or have changed.
     Loaded(Box<Loaded>, Vec<Built>),
     Refused(Problems),
@@ -66,17 +71,22 @@ enum Look {
 impl Reloader {
     /// Looks every ten seconds, and when triggered, until `stop`.
     pub(super) async fn follow(&mut self, trigger: &Trigger, stop: &CancellationToken) {
+        let mut wait = POLL;
         loop {
             let triggered = tokio::select! {
                 () = stop.cancelled() => return,
                 () = trigger.0.notified() => true,
-                () = tokio::time::sleep(POLL) => false,
+                () = tokio::time::sleep(wait) => false,
             };
+            wait = POLL;
             if let Some(watch) = self.watch.clone() {
                 let looked = self.look(watch, triggered);
                 let Some(look) = stop.run_until_cancelled(looked).await else {
                     return;
                 };
+                if matches!(look, Look::Fresh) {
+                    wait = SETTLING;
+                }
                 self.take(look);
             }
             if triggered {
@@ -104,7 +114,7 @@ impl Reloader {
 
     fn take(&mut self, look: Look) {
         match look {
-            Look::Same => {}
+            Look::Same | Look::Fresh => {}
             Look::Refused(problems) => self.refused(&problems),
             Look::Loaded(loaded, built) => self.apply(*loaded, built),
         }
@@ -227,13 +237,22 @@ fn look(
     sources: &Sources,
 ) -> Look {
     let now = clock.now().wall;
-    if !watch.has_changed(now) && !triggered {
-        return Look::Same;
+    match watch.look(now) {
+        Change::None if !triggered => return Look::Same,
+        Change::Fresh if !triggered => return Look::Fresh,
+        Change::None | Change::Fresh | Change::Settled => {}
     }
     let loaded = match watch.load(now) {
         Ok(loaded) => loaded,
         Err(problems) => return Look::Refused(problems),
     };
+    if loaded.spec.integrations.is_empty() && !known.is_empty() {
+        let file = watch.path().display().to_string();
+        let message = "has no integration any more, which looks like a file that was emptied or \
+                       not mounted: to take away the last one, restart the broker";
+        let problem = Problem::new(&file, "integrations", message);
+        return Look::Refused(Problems::found(problem, Vec::new(), loaded.warnings));
+    }
     let known: HashMap<&IntegrationId, _> = known.iter().map(|one| (&one.id, one)).collect();
     let mut built = Vec::new();
     let mut problems = Vec::new();

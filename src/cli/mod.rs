@@ -28,6 +28,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::app::forbid_core_dumps;
 use crate::config::Env;
 use output::{Exit, Output};
 
@@ -94,6 +95,8 @@ enum Format {
 
 /// Runs the command that the arguments name.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    // Most commands hold secrets at some time, not only the broker.
+    forbid_core_dumps();
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(usage) => {

@@ -29,7 +29,7 @@ pub use problem::{Problem, Problems};
 pub use provider::{Param, Provider, catalogue, provider, providers};
 pub use source::{Env, config_path};
 pub use starter::starter_config;
-pub use watch::Watch;
+pub use watch::{Change, Watch};
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -60,6 +60,8 @@ pub struct Loaded {
 pub fn load(path: &Path, env: &Env, options: Options) -> Result<Loaded, Problems> {
     let mut report = Report::default();
     let documents = source::read_all(path, &mut report);
+    let files = documents.iter().map(|one| PathBuf::from(&*one.name));
+    report.configuration = files.collect();
     build(documents, env, options, report)
 }
 

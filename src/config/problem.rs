@@ -113,6 +113,10 @@ pub(super) struct Report {
     warnings: Vec<Problem>,
     /// `[providers] path`, as far as it is known.
     pub(super) providers_path: Option<PathBuf>,
+    /// The files that it was read from.
+    pub(super) configuration: Vec<PathBuf>,
+    /// The files with secrets that it names.
+    pub(super) secret_files: Vec<PathBuf>,
 }
 
 impl Report {
@@ -146,6 +150,8 @@ impl Report {
             mut problems,
             warnings,
             providers_path,
+            configuration: _,
+            secret_files: _,
         } = self;
         if problems.is_empty() {
             problems.push(Problem::new("configuration", "", "cannot be used"));

@@ -29,6 +29,18 @@ pub struct Watch {
     /// The operator's provider files are looked at, too.
     providers: Option<PathBuf>,
     seen: Option<Print>,
+    /// What was found in its place when it was last looked at.
+    changed_to: Option<[u8; 32]>,
+}
+
+/// What a look at the files says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    None,
+    /// Not what the look before found: it may still be being written.
+    Fresh,
+    /// The same as at the look before.
+    Settled,
 }
 
 /// All files at one moment.
@@ -59,6 +71,7 @@ impl Watch {
             options,
             providers: None,
             seen: None,
+            changed_to: None,
         }
     }
 
@@ -79,6 +92,7 @@ impl Watch {
             (print, loaded) = self.take(now);
         }
         self.seen = Some(print);
+        self.changed_to = None;
         loaded
     }
 
@@ -87,21 +101,28 @@ impl Watch {
         (print, load(&self.path, &self.env, self.options))
     }
 
-    /// Whether something has changed since it was loaded.
-    pub fn has_changed(&mut self, now: Timestamp) -> bool {
+    /// Whether something has changed since it was loaded, and since the look before. Whoever loads
+    /// what is not settled may load half a file.
+    pub fn look(&mut self, now: Timestamp) -> Change {
         let stamps = self.stamps();
         let Some(seen) = &mut self.seen else {
-            return true;
+            return Change::Settled;
         };
+        let before = self.changed_to.take();
         if seen.settled && seen.stamps == stamps {
-            return false;
+            return Change::None;
         }
         let print = Print::of(stamps, now);
-        let changed = print.content != seen.content;
-        if !changed {
+        if print.content == seen.content {
             *seen = print;
+            return Change::None;
         }
-        changed
+        self.changed_to = Some(print.content);
+        if before == self.changed_to {
+            Change::Settled
+        } else {
+            Change::Fresh
+        }
     }
 
     fn print(&self, now: Timestamp) -> Print {
@@ -206,6 +227,33 @@ mod tests {
         all.map(|one| one.id.as_str()).collect()
     }
 
+    fn has_changed(watch: &mut Watch, now: Timestamp) -> bool {
+        watch.look(now) != Change::None
+    }
+
+    #[test]
+    fn what_is_still_being_written_is_not_settled() {
+        for now in moments() {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("broker.toml");
+            fs::write(&path, ONE).unwrap();
+            let mut watch = watch(&path);
+            watch.load(now).unwrap();
+            for text in ["", "integrations.b", TWO] {
+                fs::write(&path, text).unwrap();
+                assert_eq!(watch.look(now), Change::Fresh);
+            }
+            assert_eq!(watch.look(now), Change::Settled);
+            assert_eq!(watch.look(now), Change::Settled);
+            fs::write(&path, ONE).unwrap();
+            assert_eq!(watch.look(now), Change::None, "back to what is in use");
+            fs::write(&path, TWO).unwrap();
+            assert_eq!(watch.look(now), Change::Fresh, "begins anew");
+            watch.load(now).unwrap();
+            assert_eq!(watch.look(now), Change::None);
+        }
+    }
+
     #[test]
     fn content_counts_and_a_touch_does_not() {
         for now in moments() {
@@ -213,22 +261,22 @@ mod tests {
             let path = folder.path().join("broker.toml");
             fs::write(&path, ONE).unwrap();
             let mut watch = watch(&path);
-            assert!(watch.has_changed(now), "nothing was loaded yet");
+            assert!(has_changed(&mut watch, now), "nothing was loaded yet");
             watch.load(now).unwrap();
-            assert!(!watch.has_changed(now));
+            assert!(!has_changed(&mut watch, now));
             fs::write(&path, ONE).unwrap();
-            assert!(!watch.has_changed(now));
+            assert!(!has_changed(&mut watch, now));
             fs::write(&path, TWO).unwrap();
-            assert!(watch.has_changed(now) && watch.has_changed(now));
+            assert!(has_changed(&mut watch, now) && has_changed(&mut watch, now));
             assert_eq!(names(&watch.load(now).unwrap()), ["b"]);
             fs::write(&path, "nonsense").unwrap();
-            assert!(watch.has_changed(now));
+            assert!(has_changed(&mut watch, now));
             watch.load(now).unwrap_err();
-            assert!(!watch.has_changed(now), "told once");
+            assert!(!has_changed(&mut watch, now), "told once");
             fs::remove_file(&path).unwrap();
-            assert!(watch.has_changed(now));
+            assert!(has_changed(&mut watch, now));
             watch.load(now).unwrap_err();
-            assert!(!watch.has_changed(now));
+            assert!(!has_changed(&mut watch, now));
         }
     }
 
@@ -245,16 +293,16 @@ mod tests {
         symlink("..data/broker.toml", at("broker.toml")).unwrap();
         let mut watch = watch(folder.path());
         assert_eq!(names(&watch.load(now).unwrap()), ["a"]);
-        assert!(!watch.has_changed(now));
+        assert!(!has_changed(&mut watch, now));
         symlink("..v2", at("..tmp")).unwrap();
         fs::rename(at("..tmp"), at("..data")).unwrap();
-        assert!(watch.has_changed(now));
+        assert!(has_changed(&mut watch, now));
         assert_eq!(names(&watch.load(now).unwrap()), ["b"]);
         fs::write(at("more.toml"), ONE).unwrap();
-        assert!(watch.has_changed(now));
+        assert!(has_changed(&mut watch, now));
         assert_eq!(names(&watch.load(now).unwrap()), ["a", "b"]);
         fs::write(at("notes.txt"), "nothing").unwrap();
-        assert!(!watch.has_changed(now));
+        assert!(!has_changed(&mut watch, now));
     }
 
     #[test]
@@ -267,14 +315,14 @@ mod tests {
         fs::write(&path, text).unwrap();
         let mut watch = watch(&path);
         watch.load(now).unwrap_err();
-        assert!(!watch.has_changed(now));
+        assert!(!has_changed(&mut watch, now));
         fs::create_dir(&providers).unwrap();
-        assert!(watch.has_changed(now), "the folder is there now");
+        assert!(has_changed(&mut watch, now), "the folder is there now");
         watch.load(now).unwrap();
         fs::write(providers.join("acme.toml"), "nonsense").unwrap();
-        assert!(watch.has_changed(now));
+        assert!(has_changed(&mut watch, now));
         watch.load(now).unwrap_err();
         fs::write(providers.join("acme.toml"), "nonsense again").unwrap();
-        assert!(watch.has_changed(now));
+        assert!(has_changed(&mut watch, now));
     }
 }

@@ -227,12 +227,18 @@ impl Router {
         let path = head.uri.path();
         let exempt = |exemption| match exemption {
             Exemption::Header => {
-                let mut free = Resource::ALL.iter().filter(|it| it.needs_no_header());
+                // By method too: a POST to the callback's path is a request to an integration
+                // of that name.
+                let free = |it: &&Resource| it.needs_no_header() && it.takes(&head.method);
+                let mut free = Resource::ALL.iter().filter(free);
                 free.any(|resource| resource.path() == path)
             }
             Exemption::WebPage => {
                 let logins = &self.context.logins;
-                path == Resource::LoginCallback.path() && login::is_known(logins, &head.uri)
+                let callback = Resource::LoginCallback;
+                path == callback.path()
+                    && callback.takes(&head.method)
+                    && login::is_known(logins, &head.uri)
             }
         };
         guards.check(peer, head, &self.context.access.load(), exempt)

@@ -308,6 +308,14 @@ async fn the_command_logs_in_without_a_broker_which_then_finds_the_token() {
             break line.trim().to_owned();
         }
     };
+    #[cfg(target_os = "linux")]
+    {
+        // It holds refresh tokens for a while, and a crash must not write them to disk.
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", command.pid())).unwrap();
+        let core = limits.lines().find(|line| line.starts_with("Max core"));
+        let words: Vec<_> = core.unwrap().split_whitespace().collect();
+        assert_eq!(words[4..6], ["0", "0"], "{words:?}");
+    }
     let back = visit(vendors, &json!({ "authorization_url": page })).await;
     let code = code_of(&back);
     let said = command.types(&format!("{back}\n"));

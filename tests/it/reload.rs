@@ -242,6 +242,55 @@ async fn a_reload_in_mid_exchange_keeps_the_answer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_file_that_was_emptied_takes_nothing_away() {
+    let vendor = good_vendor().await;
+    let text = integration("x", &vendor.url(), "");
+    let (site, broker) = Site::start(&text);
+    broker.until("x", valid).await;
+    let mut last = Value::Null;
+    for triggered in [false, true] {
+        site.write("");
+        last = if triggered {
+            broker.reload().await
+        } else {
+            broker.until_reloaded(&last).await
+        };
+        assert_eq!(last["outcome"], "failure", "{last}");
+        assert!(
+            last.to_string().contains("no integration any more"),
+            "{last}"
+        );
+        assert_eq!(broker.get("/token/x").await.token(), "t1");
+        site.write(&text);
+        last = broker.reload().await;
+        assert_eq!(last["outcome"], "success", "{last}");
+    }
+    assert_eq!(vendor.count(), 1);
+}
+
+/// As slow editors and copies do: every second there is more of it.
+#[tokio::test(start_paused = true)]
+async fn a_file_that_is_still_being_written_is_not_loaded() {
+    let vendor = good_vendor().await;
+    let (x, y) = (
+        integration("x", &vendor.url(), ""),
+        integration("y", &vendor.url(), ""),
+    );
+    let (site, broker) = Site::start(&format!("{x}{y}"));
+    broker.until("y", valid).await;
+    for line in 0..30 {
+        site.write(&format!("{x}# {line}\n"));
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(broker.get("/token/y?wait=0").await.status, 200);
+    }
+    assert_eq!(broker.last_reload().await, Value::Null);
+    site.write(&x);
+    let last = broker.until_reloaded(&Value::Null).await;
+    assert_eq!(last["outcome"], "success", "{last}");
+    assert_eq!(broker.get("/token/y?wait=0").await.status, 404);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_new_secret_is_proven_while_the_old_token_is_served() {
     let vendor = Vendor::start(|request, number| {
         if request.text().contains("wrong") {

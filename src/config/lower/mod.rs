@@ -202,15 +202,19 @@ pub(super) fn spec(resolved: &Resolved, env: &Env, options: Options, report: &mu
         no_vendor: Arc::default(),
         vendors: integration::Pool::default(),
     };
-    let mut sinks = Vec::new();
     let mut lowered = Vec::with_capacity(resolved.definitions.len());
     for definition in &resolved.definitions {
         if let Some(one) = integration::integration(definition, &globals, report) {
-            sink::sinks(definition, &one, options, &mut sinks, report);
             lowered.push((definition, Arc::new(one)));
         }
     }
     keeping::check(&lowered, &store, report);
+    // Only now are all files known that are no place for a token.
+    let mut sinks = sink::Sinks::new(&store, &server, options);
+    for (definition, one) in &lowered {
+        sinks.add(definition, one, report);
+    }
+    let sinks = sinks.all;
     let integrations = lowered.into_iter().map(|(_, one)| one).collect();
     if resolved.definitions.is_empty() && report.clean() {
         report.warning(

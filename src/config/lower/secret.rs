@@ -228,6 +228,7 @@ fn secret_file(
         view.problem("file", "must be the path of a file", report);
         return None;
     }
+    report.secret_files.push(path.to_owned());
     Some(SecretSource::File(PathBuf::from(file)))
 }
 

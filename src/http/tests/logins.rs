@@ -401,6 +401,30 @@ async fn an_integration_may_be_named_callback() {
     assert_eq!(worker.given().len(), 2);
 }
 
+/// The page to which browsers come back needs no header; a login of that name does.
+#[tokio::test(start_paused = true)]
+async fn an_integration_named_callback_has_the_same_guards() {
+    let (entry, worker) = Worker::new("callback");
+    let site = Site::start(Setup {
+        extra: vec![entry],
+        access: Access {
+            require_header: Some("x-token-broker".into()),
+        },
+        ..Setup::default()
+    });
+    let path = "/login/callback";
+    let reply = site.post(path, "", "").await;
+    assert_eq!((reply.status, reply.error()), (403, "access_denied".into()));
+    begin(&site, "callback").await;
+    let known = format!("{path}?code=c&state=st-callback-1");
+    for headers in [BROWSER, OURS].map(|some| format!("{some}Sec-Fetch-Site: cross-site\r\n")) {
+        let reply = site.post(&known, &headers, "").await;
+        assert_eq!(reply.status, 403, "{reply:?}");
+    }
+    assert!(worker.given().is_empty());
+    assert_eq!(site.with("GET", &known, BROWSER).await.status, 200);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_is_gone_or_silent_holds_nobody() {
     let (silent, _board) = consented("silent");

@@ -363,6 +363,25 @@ async fn a_file_that_was_taken_away_takes_no_saves() {
 }
 
 #[tokio::test]
+async fn a_file_that_was_moved_away_is_to_be_moved_back_not_made_anew() {
+    let place = place();
+    let elsewhere = place.folder.path().join("elsewhere");
+    let store = place.open(None).unwrap();
+    fs::rename(&place.path, &elsewhere).unwrap();
+    let failed = store.save(&id("a"), Secret::new("1"), Version(0)).await;
+    let said = failed.unwrap_err().to_string();
+    // To restart is what loses the tokens.
+    assert!(
+        said.contains("move that same file back to this path"),
+        "{said}"
+    );
+    assert!(said.contains("a restart now loses"), "{said}");
+    fs::rename(&elsewhere, &place.path).unwrap();
+    let saved = store.save(&id("a"), Secret::new("1"), Version(0)).await;
+    assert!(saved.is_ok(), "{saved:?}");
+}
+
+#[tokio::test]
 async fn another_key_for_all_entries() {
     let place = place();
     filled(&place, None, 20).await;

@@ -152,7 +152,10 @@ impl Writer {
             Ok(Ok(answers)) => return Ok(answers),
             Ok(Err(Trouble::Redb(error))) => database::why(&error),
             Ok(Err(Trouble::Gone)) => {
-                "the file was removed or replaced; restart the broker to begin anew".to_owned()
+                "the file was removed, replaced or emptied: move that same file back to this path, \
+                 and saving goes on by itself; a restart now loses what is only in memory, so \
+                 restart and log in again only if the file is gone for good"
+                    .to_owned()
             }
             Err(_panic) => database::CONTRADICTS.to_owned(),
         };

@@ -36,6 +36,10 @@ impl Typing {
         }
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The next line it prints.
     pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
