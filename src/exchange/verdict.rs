@@ -141,8 +141,10 @@ pub(super) fn judge(answer: &Answer, context: &Context<'_>) -> Outcome {
         error: clean(&error).filter(|text| !text.is_empty()),
         error_description: clean(&description).filter(|text| !text.is_empty()),
     };
-    let advice = hint(context, Some(answer.status), error.as_deref(), &text)
-        .unwrap_or_else(|| general_hint(class, facts, context));
+    let advice = hint(context, Some(answer.status), error.as_deref(), &text).unwrap_or_else(|| {
+        let is_spent = facts.presented == Presented::Code && rescued.is_none();
+        general_hint(class, facts, is_spent, context)
+    });
     let failure = Failure {
         code: code_of(class, answer.status),
         description: describe(class, facts, &vendor, unreadable.as_ref(), context.host),
@@ -250,7 +252,13 @@ fn clocks(class: OutcomeClass, answer: &Answer, context: &Context<'_>) -> Option
     skew::told(answer.stated_at?, context.sent_at.wall, context.now.wall)
 }
 
-fn general_hint(class: OutcomeClass, facts: Facts<'_>, context: &Context<'_>) -> String {
+/// `is_spent`: what was sent is not sent again, whatever passes.
+fn general_hint(
+    class: OutcomeClass,
+    facts: Facts<'_>,
+    is_spent: bool,
+    context: &Context<'_>,
+) -> String {
     let about_the_url = matches!(facts.status, 300..=399 | 404 | 405 | 410);
     let asserted = context.vendor.proof == Proof::Assertion;
     let hint = match (class, facts.error) {
@@ -282,12 +290,18 @@ fn general_hint(class: OutcomeClass, facts: Facts<'_>, context: &Context<'_>) ->
             "the vendor wants the request otherwise: compare request_format, params, scope and \
              headers with its documentation"
         }
+        (OutcomeClass::Transient, _) if facts.status == 429 && is_spent => {
+            "wait as the vendor asks; if it lasts, find what else uses this client"
+        }
         (OutcomeClass::Transient, _) if facts.status == 429 => {
             "nothing to do: the broker waits as asked; if it lasts, find what else uses this client"
         }
         (OutcomeClass::Transient, _) if facts.is_html => {
             "a page of a gateway or proxy, not the vendor's answer: check the way there and \
              token_endpoint"
+        }
+        (OutcomeClass::Transient, _) if is_spent => {
+            "wait until it passes; if it lasts, see the vendor's status page"
         }
         (OutcomeClass::Transient, _) => {
             "nothing to do while it passes: the broker tries again; if it lasts, see the vendor's \
@@ -298,8 +312,11 @@ fn general_hint(class: OutcomeClass, facts: Facts<'_>, context: &Context<'_>) ->
 }
 
 /// What to check when no answer came.
-fn no_answer_hint(kind: net::ErrorKind) -> &'static str {
+fn no_answer_hint(kind: net::ErrorKind, presented: Presented) -> &'static str {
     match kind {
+        net::ErrorKind::Timeout | net::ErrorKind::Connect if presented == Presented::Code => {
+            "check the host in token_endpoint, firewall and proxy ([net] proxy, HTTPS_PROXY)"
+        }
         net::ErrorKind::Timeout | net::ErrorKind::Connect => {
             "check the host in token_endpoint, firewall and proxy ([net] proxy, HTTPS_PROXY); the \
              broker tries again"
@@ -391,7 +408,7 @@ pub(super) fn no_answer(error: &net::Error, context: &Context<'_>) -> Outcome {
         code: ErrorCode::TemporarilyUnavailable,
         description,
         hint: hint(context, None, Some(error.kind.as_str()), &reason)
-            .or_else(|| Some(no_answer_hint(error.kind).to_owned())),
+            .or_else(|| Some(no_answer_hint(error.kind, context.presented).to_owned())),
         vendor: None,
         retry_after: None,
         at: context.now.wall,

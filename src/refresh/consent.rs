@@ -10,9 +10,10 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tracing::info;
 
-use super::machine::{Device, LoginStep};
+use super::machine::{Device, LONGEST_RETRY_AFTER, LoginStep};
+use super::quota::Quota;
 use crate::base::{ErrorCode, Failure, Mono, Now, Secret, VendorAnswer};
-use crate::exchange::{Present, TokenSource};
+use crate::exchange::{Outcome, Present, TokenSource};
 use crate::login::{Browser, Granted, LIFETIME, Redirect, Refusal};
 use crate::snapshot::{Begun, Login, LoginError, LoginState, Snapshot};
 use crate::spec::{Endpoint, FirstRefreshToken, Integration, TokenRequest};
@@ -45,12 +46,13 @@ impl Consents {
         wish: Login,
         spec: &Integration,
         source: &dyn TokenSource,
+        hold: Option<&Quota>,
         now: Now,
     ) -> Option<LoginStep> {
         let flow = self.0.get_or_insert_default();
         // Whoever asked may be gone by the time of the answer.
         match wish {
-            Login::Begin { reply } => match flow.begin(spec, source, now).await {
+            Login::Begin { reply } => match flow.begin(spec, source, hold, now).await {
                 Ok((begun, step)) => {
                     let id = spec.id.as_str();
                     info!(integration.id = id, "a login of '{id}' was begun");
@@ -108,6 +110,7 @@ impl Flow {
         &mut self,
         spec: &Integration,
         source: &dyn TokenSource,
+        hold: Option<&Quota>,
         now: Now,
     ) -> Result<(Begun, LoginStep), LoginError> {
         let request = spec.grant.request();
@@ -121,7 +124,14 @@ impl Flow {
                 authorization_endpoint,
                 redirect_uri,
             } => self.begin_browser(request, authorization_endpoint, redirect_uri, now),
-            FirstRefreshToken::DeviceCode { .. } => self.begin_device(spec, source, now).await,
+            FirstRefreshToken::DeviceCode {
+                device_authorization_endpoint: endpoint,
+            } => {
+                // What a vendor asks for is asked for at one endpoint's authority.
+                let same = |key: &(String, String)| key.0 == endpoint.authority();
+                let hold = hold.filter(|_| spec.quota_key().as_ref().is_some_and(same));
+                self.begin_device(spec, source, hold, now).await
+            }
         }
     }
 
@@ -162,8 +172,13 @@ impl Flow {
         &mut self,
         spec: &Integration,
         source: &dyn TokenSource,
+        hold: Option<&Quota>,
         now: Now,
     ) -> Result<(Begun, LoginStep), LoginError> {
+        let left = hold.map_or(Duration::ZERO, |hold| hold.hold().since(now.mono));
+        if !left.is_zero() {
+            return Err(LoginError::Failed(Box::new(held_back(spec, left, now))));
+        }
         let asked = self.device_asked;
         if asked.is_some_and(|asked| now.mono.since(asked) < BETWEEN_DEVICES) {
             return Err(LoginError::Busy);
@@ -173,6 +188,18 @@ impl Flow {
         let device = match asked.await {
             Ok(Ok(device)) => device,
             Ok(Err(outcome)) => {
+                if let (
+                    Outcome::Transient {
+                        retry_after: Some(asked),
+                        failure,
+                    },
+                    Some(hold),
+                ) = (&outcome, hold)
+                {
+                    let took = failure.at.since(now.wall);
+                    let asked = (*asked).min(LONGEST_RETRY_AFTER);
+                    hold.prolong(now.mono.plus(took).plus(asked));
+                }
                 let failure = outcome.failure().cloned();
                 return Err(failure.map_or(LoginError::Busy, |failure| {
                     LoginError::Failed(Box::new(failure))
@@ -227,6 +254,20 @@ impl Flow {
         self.browser = None;
         Ok(step)
     }
+}
+
+/// The vendor asked this client to wait: a person does not make the broker ask sooner.
+fn held_back(spec: &Integration, left: Duration, now: Now) -> Failure {
+    let id = &spec.id;
+    let seconds = left.as_secs_f64().ceil();
+    let description =
+        format!("the vendor asked this client to wait before it is asked for a login of '{id}'");
+    let mut failure = failure(ErrorCode::RateLimited, description, now);
+    failure.hint = Some(format!(
+        "begin again in {seconds} s: 'token-broker login {id}'"
+    ));
+    failure.retry_after = Some(left);
+    failure
 }
 
 fn refused(refusal: &Refusal, spec: &Integration, now: Now) -> Failure {

@@ -35,8 +35,9 @@ use super::schedule::{FLOOR, due};
 use super::spacing::Spacing;
 use crate::base::{ErrorCode, Failure, Mono, Now, Timestamp};
 use crate::exchange::Present;
-use crate::snapshot::{Doing, Held, Nudge, Nudges, Snapshot};
+use crate::snapshot::{Doing, Held, LoginState, Nudge, Nudges, Snapshot};
 use crate::spec::{Grant, Integration, Reissue, When};
+use crate::store::Chain;
 
 /// Clocks jump and machines sleep, so no sleep is trusted for longer.
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
@@ -142,6 +143,8 @@ pub(super) struct Machine {
     /// Boxed, as what follows: most integrations have neither.
     consent: Option<Box<Consent>>,
     keep: Option<Box<Keep>>,
+    /// The consent of another definition, which had a use for it: kept for when it comes back.
+    aside: Option<Box<Chain>>,
 }
 
 impl Machine {
@@ -165,6 +168,7 @@ impl Machine {
             away: None,
             consent: spec.grant.refreshing().map(|_| Box::default()),
             keep: keeps.then(Box::default),
+            aside: None,
             spec,
         }
     }
@@ -236,8 +240,11 @@ impl Machine {
             Work::Saving(_) => Next::Save,
             Work::Asking => Next::Fetch,
             Work::Idle { .. } | Work::BackingOff { .. } | Work::Refused { .. } | Work::Closed => {
-                if self.keep.as_ref().is_some_and(|keep| keep.is_due(now.mono)) {
+                let due = self.keep.as_ref().is_some_and(|keep| keep.is_due(now.mono));
+                if due && self.may_overwrite() {
                     Next::Save
+                } else if due && self.consent.is_none() {
+                    Next::Load
                 } else {
                     match self.planned(now) {
                         Some(wait) => Next::Sleep(wait.min(LONGEST_SLEEP)),
@@ -402,9 +409,7 @@ impl Machine {
         if self.login_present().is_some() {
             return self.login_held_back(at);
         }
-        if let Some(consent) = &mut self.consent {
-            consent.not_spent();
-        }
+        self.not_spent();
         self.work = Work::Idle { early: None };
         self.ask(false, at);
     }
@@ -419,9 +424,17 @@ impl Machine {
         if let Some(ready) = ready {
             self.issued(ready.held, ready.secret_in_use, at);
         }
+        if self
+            .consent
+            .as_mut()
+            .is_some_and(|it| it.rescued.take().is_some())
+        {
+            self.view.login = Some(LoginState::Done);
+        }
         if let Some(keep) = &mut self.keep {
-            keep.chain = self.consent.is_some();
-            if !keep.loaded {
+            keep.broken_off();
+            keep.chain |= self.consent.is_some();
+            if !keep.loaded && (self.consent.is_some() || matches!(self.work, Work::Loading)) {
                 self.failed(failure);
                 return self.begin(Work::Loading);
             }
@@ -445,7 +458,8 @@ impl Machine {
                 "the vendor asked this client to wait before the next token request of '{id}'"
             ),
             hint: Some(
-                "another integration with the same client id at the same endpoint met the limit"
+                "this integration, or another one with the same client id at the same endpoint, \
+                 met the limit"
                     .to_owned(),
             ),
             vendor: None,

@@ -259,6 +259,16 @@ pub(super) fn dead_on_arrival(spec: &Integration, now: Now) -> Failure {
     }
 }
 
+/// A worker that nobody wants any more, and that may not go yet.
+pub(super) fn lingers(spec: &Integration, why: Option<&str>) {
+    let (id, why) = (&spec.id, why.unwrap_or("the store failed"));
+    error!(
+        integration.id = %id, error = why,
+        "'{id}' is no longer configured, and its newest refresh token is not in the store: {why}; \
+         it is kept in memory until it is saved, and lost if the broker ends before"
+    );
+}
+
 /// A secret's source that does not answer.
 pub(super) fn silent_secret(spec: &Integration, now: Now) -> Failure {
     Failure {

@@ -55,6 +55,8 @@ struct Orders {
     next: Option<Order>,
     /// The task has ended: nobody follows orders any more.
     over: bool,
+    /// It ended with a refresh token that is nowhere else.
+    lost: bool,
 }
 
 #[derive(Debug)]
@@ -65,8 +67,14 @@ enum Order {
 }
 
 impl Seat {
+    /// What could not be saved is worth a word only where nobody can get it again.
     fn is_unsaved(&self) -> bool {
-        self.reader.get().store_error.is_some()
+        let orders = self.orders();
+        match orders.over {
+            true => orders.lost,
+            // Only after a stop that did not wait for it: more cannot be known from here.
+            false => self.reader.get().store_error.is_some(),
+        }
     }
 
     fn orders(&self) -> MutexGuard<'_, Orders> {
@@ -127,6 +135,7 @@ impl Supervisor {
                 retire: self.stop.child_token(),
                 next: None,
                 over: false,
+                lost: false,
             }),
         });
         self.seats.insert(id, Arc::clone(&seat));
@@ -155,15 +164,18 @@ impl Supervisor {
     }
 
     /// Retires the worker of an integration that is no longer wanted: an exchange in flight is
-    /// awaited, and no other one follows.
+    /// awaited, and no other one follows. A refresh token that is nowhere else is saved first,
+    /// however long the store takes.
     pub fn remove(&mut self, id: &IntegrationId) {
         if let Some(seat) = self.seats.get(id) {
             let mut orders = seat.orders();
             orders.next = Some(Order::Leave);
             orders.retire.cancel();
         }
-        self.seats
-            .retain(|_, seat| !seat.orders().over || seat.is_unsaved());
+        self.seats.retain(|_, seat| {
+            let orders = seat.orders();
+            !orders.over || orders.lost
+        });
         self.quotas.retain(|_, quota| Arc::strong_count(quota) > 1);
     }
 
@@ -219,23 +231,37 @@ impl Supervisor {
 
 /// One integration's workers, each after the one before, until there is nobody to follow.
 async fn tend(mut worker: Box<Worker>, seat: Arc<Seat>, stop: CancellationToken) {
+    let mut leaves = false;
     loop {
         let retire = seat.orders().retire.clone();
-        let work = AssertUnwindSafe(keep_running(worker, retire)).catch_unwind();
-        let ended = work.await;
-        if ended.is_err() {
-            tracing::error!("a worker could not be restarted; its integration stands still");
-        }
+        let work = async {
+            if leaves {
+                worker.linger(&retire).await;
+                worker
+            } else {
+                keep_running(worker, retire).await
+            }
+        };
+        let ended = AssertUnwindSafe(work).catch_unwind().await;
         let mut orders = seat.orders();
-        let (Ok(retired), Some(Order::Succeed(parts)), false) =
-            (ended, orders.next.take(), stop.is_cancelled())
-        else {
+        let Ok(retired) = ended else {
+            tracing::error!("a worker could not be restarted; its integration stands still");
+            orders.lost = seat.reader.get().store_error.is_some();
             orders.over = true;
             return;
         };
+        let order = orders.next.take().filter(|_| !stop.is_cancelled());
+        leaves = matches!(order, Some(Order::Leave)) && retired.holds_only_copy();
+        worker = match order {
+            Some(Order::Succeed(parts)) => Box::new(worker::succeed(*parts, retired.retire())),
+            Some(Order::Leave) if leaves => retired,
+            Some(Order::Leave) | None => {
+                orders.lost = retired.holds_only_copy();
+                orders.over = true;
+                return;
+            }
+        };
         orders.retire = stop.child_token();
-        drop(orders);
-        worker = Box::new(worker::succeed(*parts, retired.retire()));
     }
 }
 

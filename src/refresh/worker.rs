@@ -135,11 +135,11 @@ pub(super) fn succeed(mut parts: Parts, carried: Carried) -> Worker {
     let report = if anew { Report::default() } else { report };
     let mut worker = assemble(parts, board, machine, report);
     worker.begun = !anew;
-    worker.told = told;
     if !anew {
-        // Somebody may be on the vendor's page, and comes back.
+        // Whoever is out to log in comes back to the same request.
         worker.consents = consents;
     }
+    worker.told = told;
     worker.reread = change == Change::Secrets && worker.machine.reads_configured();
     if !warnings.is_empty() {
         worker.report.left_out(&worker.spec, warnings);
@@ -282,48 +282,70 @@ impl Worker {
         }
     }
 
+    /// Whether a refresh token would be lost with it.
+    pub(super) fn holds_only_copy(&self) -> bool {
+        self.machine.holds_only_copy()
+    }
+
+    /// Goes on saving what nobody else has, and does nothing else, until that is done or `stop`.
+    pub(super) async fn linger(&mut self, stop: &CancellationToken) {
+        report::lingers(&self.spec, self.machine.store_error());
+        while self.holds_only_copy() && !stop.is_cancelled() {
+            let again = self.machine.saves_again().unwrap_or(Mono::START);
+            // Never at once: a save that is not due again would else be tried without a pause.
+            let wait = again.since(self.clock.now().mono).max(LEAST_RESTART);
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+            Box::pin(self.wind_up()).await;
+        }
+    }
+
     /// `None`: stop.
     async fn woken(&mut self, wait: Option<Duration>, stop: &CancellationToken) -> Option<Event> {
-        loop {
-            let woken = {
-                let (board, secrets) = (&mut self.board, self.source.secret_changes());
-                let timer = async {
-                    match wait {
-                        Some(wait) => tokio::time::sleep(wait).await,
-                        None => std::future::pending().await,
-                    }
-                };
-                tokio::select! {
-                    biased;
-                    () = stop.cancelled() => Woken::Stop,
-                    () = secrets.changed() => Woken::Secrets,
-                    call = board.called() => Woken::Call(call),
-                    () = timer => Woken::Timer,
+        let woken = {
+            let (board, secrets) = (&mut self.board, self.source.secret_changes());
+            let timer = async {
+                match wait {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => std::future::pending().await,
                 }
             };
-            return Some(match woken {
-                Woken::Stop => return None,
-                Woken::Secrets => {
-                    self.reread = self.machine.reads_configured();
-                    Event::SecretChanged
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => Woken::Stop,
+                () = secrets.changed() => Woken::Secrets,
+                call = board.called() => Woken::Call(call),
+                () = timer => Woken::Timer,
+            }
+        };
+        Some(match woken {
+            Woken::Stop => return None,
+            Woken::Secrets => {
+                self.reread = self.machine.reads_configured();
+                Event::SecretChanged
+            }
+            Woken::Call(Call::Nudges(nudges)) => Event::Nudged(nudges),
+            Woken::Call(Call::Login(wish)) => {
+                let taken = {
+                    let now = self.clock.now();
+                    self.consents
+                        .take(wish, &self.spec, &*self.source, self.quota.as_deref(), now)
+                };
+                let taken = Box::pin(taken).await;
+                match taken {
+                    Some(login) => Event::Login(login),
+                    // A flood of them must not put off what is due, either: look at the time.
+                    None => Event::Timer {
+                        used: self.board.take_used(),
+                    },
                 }
-                Woken::Call(Call::Nudges(nudges)) => Event::Nudged(nudges),
-                Woken::Call(Call::Login(wish)) => {
-                    let taken = {
-                        let now = self.clock.now();
-                        self.consents.take(wish, &self.spec, &*self.source, now)
-                    };
-                    let taken = Box::pin(taken).await;
-                    let Some(login) = taken else {
-                        continue;
-                    };
-                    Event::Login(login)
-                }
-                Woken::Timer => Event::Timer {
-                    used: self.board.take_used(),
-                },
-            });
-        }
+            }
+            Woken::Timer => Event::Timer {
+                used: self.board.take_used(),
+            },
+        })
     }
 
     fn at(&self) -> At {

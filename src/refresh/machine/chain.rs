@@ -28,6 +28,9 @@ pub(super) struct Consent {
     pub(super) ambiguous: u32,
     /// Issued, and not published before its refresh token is saved.
     pub(super) ready: Option<Ready>,
+    /// A login brought a refresh token and no access token of use: why, told once it is saved, and
+    /// the least time until it is used.
+    pub(super) rescued: Option<(Failure, Option<Duration>)>,
     /// Why the configured refresh token is not known.
     pub(super) unknown: Option<Failure>,
     pub(super) login: Option<Login>,
@@ -107,13 +110,13 @@ impl Consent {
     }
 
     /// The exchange that the intent was opened for has sent nothing, or ended clearly without
-    /// spending the refresh token.
-    pub(super) fn not_spent(&mut self) {
-        if std::mem::take(&mut self.opened)
-            && let Some(chain) = &mut self.chain
-        {
-            chain.intent = None;
+    /// spending the refresh token. Whether an intent was taken back.
+    pub(super) fn not_spent(&mut self) -> bool {
+        if !std::mem::take(&mut self.opened) {
+            return false;
         }
+        let intent = self.chain.as_mut().and_then(|chain| chain.intent.take());
+        intent.is_some()
     }
 
     /// What the configuration says: a *changed* refresh token begins a new chain, an unchanged one

@@ -98,7 +98,7 @@ impl Machine {
     }
 
     /// Trouble that passes; `at_once`: without a wait of our own.
-    fn backing_off(&mut self, at_once: bool, asked: Option<Duration>, at: At) -> Work {
+    pub(super) fn backing_off(&mut self, at_once: bool, asked: Option<Duration>, at: At) -> Work {
         let mut wait = asked.unwrap_or_default().min(LONGEST_RETRY_AFTER);
         if !at_once {
             self.troubles = self.troubles.saturating_add(1);
@@ -128,9 +128,17 @@ impl Machine {
         }
     }
 
-    fn not_spent(&mut self) {
-        if let Some(consent) = &mut self.consent {
-            consent.not_spent();
+    /// An intent that was taken back must not be found in the store by the next broker.
+    pub(super) fn not_spent(&mut self) {
+        if self.consent.as_mut().is_some_and(|it| it.not_spent()) {
+            self.dirty(false);
+        }
+    }
+
+    /// A refresh token came that is not in the store.
+    pub(super) fn received(&mut self) {
+        if let Some(keep) = &mut self.keep {
+            keep.received();
         }
     }
 
@@ -144,6 +152,7 @@ impl Machine {
         };
         if consent.found(found, at.now.wall, refreshing) {
             self.dirty(true);
+            self.received();
         }
     }
 
@@ -167,15 +176,20 @@ impl Machine {
         let (Some(consent), Some(refreshing)) = (&mut self.consent, refreshing) else {
             return self.publish(ready, at);
         };
-        let another = if ready.login {
+        let (another, changed) = if ready.login {
+            let another = received.is_some();
             consent.consented(received, sent_at, &self.spec, refreshing);
-            true
+            (another, true)
         } else {
-            consent.answered(received.as_ref(), sent_at, refreshing)
+            let another = consent.answered(received.as_ref(), sent_at, refreshing);
+            (another, another)
         };
-        let first_saved = another || refreshing.rotates();
+        let first_saved = changed || refreshing.rotates();
         consent.ready = Some(ready);
         self.dirty(first_saved);
+        if another {
+            self.received();
+        }
         if first_saved && self.keep.is_some() {
             self.begin(Work::Saving(Saving::Answer));
         } else {
@@ -184,6 +198,9 @@ impl Machine {
     }
 
     pub(super) fn publish_ready(&mut self, at: At) {
+        if let Some((failure, asked)) = self.consent.as_mut().and_then(|it| it.rescued.take()) {
+            self.login_rescued(failure, asked, at);
+        }
         if let Some(ready) = self.consent.as_mut().and_then(|it| it.ready.take()) {
             self.publish(ready, at);
         }

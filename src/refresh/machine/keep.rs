@@ -12,8 +12,10 @@ pub(super) struct Keep {
     pub(super) chain: bool,
     /// An access token or a wait.
     pub(super) rest: bool,
-    /// What the save under way takes along.
-    saving: (bool, bool),
+    /// A refresh token that a vendor sent is not in the store: if the process ends, it is lost.
+    fresh: bool,
+    /// What the save under way takes along: `chain`, `rest` and `fresh`.
+    saving: (bool, bool, bool),
     /// Saves in a row that failed.
     failures: u32,
     again: Option<Mono>,
@@ -42,8 +44,26 @@ impl Keep {
     }
 
     pub(super) fn begin(&mut self) {
-        self.saving = (self.chain, self.rest);
-        (self.chain, self.rest) = (false, false);
+        self.saving = (self.chain, self.rest, self.fresh);
+        (self.chain, self.rest, self.fresh) = (false, false, false);
+    }
+
+    /// A vendor sent a refresh token.
+    pub(super) fn received(&mut self) {
+        (self.chain, self.fresh) = (true, true);
+    }
+
+    /// Whether a refresh token would be lost with this process.
+    pub(super) fn is_only_copy(&self) -> bool {
+        self.fresh || self.saving.2
+    }
+
+    /// Nobody will say how the save under way ended.
+    pub(super) fn broken_off(&mut self) {
+        let (chain, rest, fresh) = std::mem::take(&mut self.saving);
+        self.chain |= chain;
+        self.rest |= rest;
+        self.fresh |= fresh;
     }
 
     /// Whether readers would see a difference.
@@ -54,16 +74,15 @@ impl Keep {
         now: Mono,
         draw: f64,
     ) -> bool {
-        let (chain, rest) = std::mem::take(&mut self.saving);
         match result {
             Ok(()) => {
+                self.saving = (false, false, false);
                 self.failures = 0;
                 self.again = None;
                 self.error.take().is_some()
             }
             Err(why) => {
-                self.chain |= chain;
-                self.rest |= rest;
+                self.broken_off();
                 self.failures = self.failures.saturating_add(1);
                 self.again = Some(now.plus(backoff.wait(self.failures, draw)));
                 let changed = self.error.as_deref() != Some(why.as_str());

@@ -11,9 +11,9 @@ use super::chain::Consent;
 use super::keep::Keep;
 use super::{At, DEAD_GRANT_WAIT, LONGEST_RETRY_AFTER, SECRET_WAIT};
 use super::{Configured, Early, Loaded, Machine, Saving, Token, Why, Work, due, record, words};
-use crate::base::{Failure, Now};
+use crate::base::{Failure, Mono, Now};
 use crate::refresh::schedule::intent_margin;
-use crate::snapshot::Held;
+use crate::snapshot::{Held, LoginState};
 use crate::spec::{Change, FirstRefreshToken, Integration, Refreshing, When};
 use crate::store::{Record, Wait, WaitKind};
 
@@ -27,6 +27,9 @@ impl Machine {
 
     pub(super) fn loaded(&mut self, loaded: Loaded, at: At) {
         self.away = None;
+        if !matches!(self.work, Work::Loading) {
+            return self.loaded_late(loaded, at);
+        }
         let Some(keep) = &mut self.keep else {
             return self.read_or_begin(at);
         };
@@ -40,13 +43,45 @@ impl Machine {
             }
             Loaded::Failed(why) => {
                 keep.fail(why.clone());
+                keep.loaded = false;
                 if self.consent.is_some() {
-                    keep.loaded = false;
                     return self.load_again(&why, at);
                 }
             }
         }
         self.read_or_begin(at);
+    }
+
+    /// Of a store that could not be read at the start, and that nothing had to wait for: only what
+    /// another definition needs is taken, so that a save does not erase it.
+    fn loaded_late(&mut self, loaded: Loaded, at: At) {
+        let Some(keep) = &mut self.keep else {
+            return;
+        };
+        match loaded {
+            Loaded::Nothing => keep.loaded = true,
+            Loaded::Found { record, held: _ } => {
+                keep.loaded = true;
+                self.aside = self.aside.take().or(record.chain.map(Box::new));
+            }
+            Loaded::Unreadable(why) => {
+                keep.loaded = true;
+                keep.fail(why.clone());
+                keep.frozen = Some(why);
+                self.changed = true;
+            }
+            Loaded::Failed(why) => {
+                keep.begin();
+                let backoff = self.spec.refresh.backoff;
+                self.changed |= keep.ended(Err(why), backoff, at.now.mono, at.draw);
+            }
+        }
+    }
+
+    /// Whether all that the store holds of this integration is known, or newer here.
+    pub(super) fn may_overwrite(&self) -> bool {
+        let newer = self.consent.as_ref().is_some_and(|it| it.chain.is_some());
+        newer || self.keep.as_ref().is_some_and(|keep| keep.loaded)
     }
 
     /// An older refresh token than the one that may be stored must not be presented: nothing goes
@@ -74,6 +109,8 @@ impl Machine {
             if let Some(chain) = &mut consent.chain {
                 chain.idle_lifetime = refreshing.idle_lifetime;
             }
+        } else {
+            self.aside = self.aside.take().or(chain.map(Box::new));
         }
         if let Some(keep) = &mut self.keep {
             let asked = record::asked(&self.spec);
@@ -367,14 +404,12 @@ impl Machine {
         });
         match self.work {
             Work::Asking if self.login_present().is_some() => {
-                let failure = self.held_back(at);
+                let failure = words::login_cut_short(&self.spec, at.now);
                 self.login_withdrawn();
                 self.login_failed(failure);
             }
             Work::Asking | Work::Saving(Saving::Intent) => {
-                if let Some(consent) = &mut self.consent {
-                    consent.not_spent();
-                }
+                self.not_spent();
                 self.begin(Work::Idle { early });
             }
             Work::Saving(Saving::Answer) => self.publish_ready(at),
@@ -397,12 +432,23 @@ impl Machine {
 
     /// Whether something is not in the store that should be: then `Event::Saved` follows.
     pub(in crate::refresh) fn begin_last_save(&mut self) -> bool {
-        let wanted = |keep: &&mut Box<Keep>| keep.loaded && keep.wants();
+        let may = self.may_overwrite();
+        let wanted = |keep: &&mut Box<Keep>| may && keep.wants();
         let Some(keep) = self.keep.as_mut().filter(wanted) else {
             return false;
         };
         keep.begin();
         true
+    }
+
+    /// Whether a refresh token would be lost if the process ended now.
+    pub(in crate::refresh) fn holds_only_copy(&self) -> bool {
+        self.keep.as_ref().is_some_and(|keep| keep.is_only_copy())
+    }
+
+    /// When a save that failed is tried again.
+    pub(in crate::refresh) fn saves_again(&self) -> Option<Mono> {
+        self.keep.as_ref()?.again()
     }
 
     /// The machine of a definition that takes the place of this one's, which has settled.
@@ -416,7 +462,7 @@ impl Machine {
         at: At,
     ) -> Self {
         if change == Change::Request {
-            return self.begun_anew(spec, keeps);
+            return self.begun_anew(spec, keeps, at);
         }
         self.spec = spec;
         if let Token::Held { held, .. } = &self.token {
@@ -433,6 +479,9 @@ impl Machine {
             if let Some(keep) = &mut self.keep {
                 // What this machine knows is newer than what could be stored.
                 (keep.loaded, keep.chain) = (true, true);
+                if self.consent.as_ref().is_some_and(|it| it.chain.is_some()) {
+                    keep.received();
+                }
             }
         }
         let soonest = self.floor().max(at.now.mono);
@@ -476,13 +525,20 @@ impl Machine {
 
     /// Another request: its token is another token, but the consent stays, and so does what of it
     /// could not be saved yet.
-    fn begun_anew(self, spec: Arc<Integration>, keeps: bool) -> Self {
+    fn begun_anew(self, spec: Arc<Integration>, keeps: bool, at: At) -> Self {
         let mut fresh = Self::new(spec, keeps);
         fresh.view.finished = self.view.finished;
         fresh.last_exchange = self.last_exchange;
-        let chain = self.consent.and_then(|consent| consent.chain);
-        if let (Some(consent), Some(chain)) = (&mut fresh.consent, chain) {
-            consent.chain = Some(chain);
+        fresh.view.login = self.view.login.filter(|_| fresh.spec.grant.takes_logins());
+        if fresh.view.login == Some(LoginState::Waiting) {
+            let failure = words::login_cut_short(&fresh.spec, at.now);
+            fresh.view.login = Some(LoginState::Failed(Box::new(failure)));
+        }
+        let aside = self.aside.map(|chain| *chain);
+        let chain = self.consent.and_then(|consent| consent.chain).or(aside);
+        match &mut fresh.consent {
+            Some(consent) => consent.chain = chain,
+            None => fresh.aside = chain.map(Box::new),
         }
         if let (Some(keep), Some(mut before)) = (&mut fresh.keep, self.keep) {
             before.rest = before.loaded;

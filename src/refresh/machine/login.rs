@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use super::event::{Device, Ended, LoginStep};
-use super::{At, LONGEST_RETRY_AFTER, Machine, Work, words};
-use crate::base::{Failure, Mono};
+use super::{At, LONGEST_RETRY_AFTER, Machine, Saving, Work, words};
+use crate::base::{Failure, Mono, RefreshToken};
 use crate::exchange::Present;
 use crate::snapshot::LoginState;
 
@@ -152,6 +152,19 @@ impl Machine {
         let now = at.now.mono;
         let login = self.login_mut()?;
         let (_, before) = login.under_way.take()?;
+        let ended = match ended {
+            Ended::Transient {
+                retry_after,
+                failure,
+                refresh_token: Some(received),
+            }
+            | Ended::Ambiguous {
+                retry_after,
+                failure,
+                refresh_token: Some(received),
+            } => return self.login_consented(received, (failure, retry_after), at),
+            other => other,
+        };
         let polling = login.device.as_mut();
         let (wait, failure) = match (ended, polling) {
             (Ended::Pending { slower }, Some(polling)) => {
@@ -183,14 +196,15 @@ impl Machine {
                 None,
             ) => {
                 let wait = retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
-                (wait, Some(failure))
+                (wait, Some(words::to_repeat(&self.spec, failure, wait)))
             }
-            (
-                Ended::Refused(failure)
-                | Ended::DeadGrant(failure)
-                | Ended::SecretUnavailable(failure),
-                _,
-            ) => (Duration::ZERO, Some(failure)),
+            (Ended::SecretUnavailable(failure), _) => {
+                let failure = words::to_repeat(&self.spec, failure, Duration::ZERO);
+                (Duration::ZERO, Some(failure))
+            }
+            (Ended::Refused(failure) | Ended::DeadGrant(failure), _) => {
+                (Duration::ZERO, Some(failure))
+            }
             (Ended::Pending { .. } | Ended::Issued { .. }, _) => (
                 Duration::ZERO,
                 Some(words::login_expired(&self.spec, at.now)),
@@ -204,6 +218,39 @@ impl Machine {
         (!wait.is_zero()).then(|| now.plus(wait))
     }
 
+    /// The consent is given, though the answer that says so has no access token of use: a code
+    /// counts once, and the refresh token is all there is of it.
+    fn login_consented(
+        &mut self,
+        received: RefreshToken,
+        trouble: (Failure, Option<Duration>),
+        at: At,
+    ) -> Option<Mono> {
+        let (consent, refreshing) = (self.consent.as_mut()?, self.spec.grant.refreshing()?);
+        consent.consented(Some(received), at.now.wall, &self.spec, refreshing);
+        consent.login = None;
+        let asked = trouble.1.map(|asked| asked.min(LONGEST_RETRY_AFTER));
+        consent.rescued = Some(trouble);
+        self.dirty(true);
+        self.received();
+        if self.keep.is_some() {
+            self.begin(Work::Saving(Saving::Answer));
+        } else {
+            self.publish_ready(at);
+        }
+        asked.map(|asked| at.now.mono.plus(asked))
+    }
+
+    /// Its refresh token is saved, and brings an access token at the next try.
+    pub(super) fn login_rescued(&mut self, failure: Failure, asked: Option<Duration>, at: At) {
+        self.view.login = Some(LoginState::Done);
+        self.view.consecutive_failures = 0;
+        (self.troubles, self.refusals) = (0, 0);
+        self.failed(failure);
+        let work = self.backing_off(false, asked, at);
+        self.begin(work);
+    }
+
     fn poll_again(&mut self, wait: Duration, now: Mono) {
         if let Some(polling) = self.login_mut().and_then(|login| login.device.as_mut()) {
             let interval = polling.device.interval.max(LEAST_INTERVAL);
@@ -214,8 +261,8 @@ impl Machine {
     /// Nothing more of a login's exchange was sent: the vendor asked this client to wait, or its
     /// limit is spent.
     pub(super) fn login_held_back(&mut self, at: At) {
-        let failure = self.held_back(at);
         let wait = at.sends_from().since(at.now.mono);
+        let failure = words::to_repeat(&self.spec, self.held_back(at), wait);
         let Some(login) = self.login_mut() else {
             return;
         };

@@ -60,7 +60,10 @@ impl Machine {
     pub(in crate::refresh) fn record(&self, now: Now) -> Record {
         let consent = self.consent.as_ref();
         Record {
-            chain: consent.and_then(|consent| consent.chain.clone()),
+            chain: match consent {
+                Some(consent) => consent.chain.clone(),
+                None => self.aside.as_deref().cloned(),
+            },
             access: self.access(now),
             wait: self.wait(now),
         }

@@ -2,6 +2,8 @@
 //!
 //! Invariant: names and times only, never a token.
 
+use std::time::Duration;
+
 use super::At;
 use crate::base::{ErrorCode, Failure, Now, Timestamp};
 use crate::spec::{FirstRefreshToken, Integration, RateLimit, SecretSource};
@@ -188,4 +190,32 @@ pub(super) fn login_expired(spec: &Integration, now: Now) -> Failure {
         format!("begin again: 'token-broker login {id}'"),
         now,
     )
+}
+
+/// The broker stopped, or the definition that the login was begun for is not the one any more.
+pub(super) fn login_cut_short(spec: &Integration, now: Now) -> Failure {
+    let id = &spec.id;
+    failure(
+        ErrorCode::LoginRequired,
+        format!(
+            "the login of '{id}' was cut short: its configuration changed, or the broker stopped"
+        ),
+        format!("begin again: 'token-broker login {id}'"),
+        now,
+    )
+}
+
+/// A login whose one request failed in passing: nobody sends a code twice.
+pub(super) fn to_repeat(spec: &Integration, mut failure: Failure, wait: Duration) -> Failure {
+    let id = &spec.id;
+    let mut way = String::new();
+    if !wait.is_zero() {
+        way = format!(" in {} s", wait.as_secs_f64().ceil());
+        failure.retry_after = Some(wait);
+    }
+    failure.hint = Some(match failure.hint.take() {
+        Some(hint) => format!("{hint}; then begin again{way}: 'token-broker login {id}'"),
+        None => format!("begin again{way}: 'token-broker login {id}'"),
+    });
+    failure
 }

@@ -12,6 +12,7 @@ use crate::store::{Entry, Faulty, Key, Lease, Listed, Record, StateStore, StoreE
 
 mod chains;
 mod counts;
+mod logins;
 mod restarts;
 mod stores;
 
@@ -142,12 +143,13 @@ impl TokenSource for Strict {
             let reply = self.first.lock().unwrap().pop_front();
             let reply = reply.unwrap_or_else(|| self.then.lock().unwrap().clone());
             // Decided when the request arrives, told when the answer does.
+            let earns = presented.is_some() || matches!(ask.present, Present::Code { .. });
             let spent = presented.is_some() && known != *self.current.lock().unwrap();
             let outcome = match reply {
                 Reply::Is(outcome) => outcome,
                 Reply::Panic => panic!("scripted"),
                 _ if spent => dead(),
-                Reply::Rotate(life) if presented.is_some() => {
+                Reply::Rotate(life) if earns => {
                     let refresh_token = self.rotate();
                     self.token(sent_at, life, Some(refresh_token))
                 }
@@ -165,7 +167,18 @@ impl TokenSource for Strict {
     }
 
     fn device_authorization(&self) -> BoxFuture<'_, Result<DeviceAuthorization, Outcome>> {
-        async { panic!("no device flow") }.boxed()
+        let failure = Failure {
+            at: self.clock.now().wall,
+            ..failure(ErrorCode::RateLimited)
+        };
+        let retry_after = Some(Duration::from_secs(60));
+        async move {
+            Err(Outcome::Transient {
+                retry_after,
+                failure,
+            })
+        }
+        .boxed()
     }
 
     fn configured_refresh_token(&self) -> BoxFuture<'_, Result<Option<Secret>, Outcome>> {
@@ -313,6 +326,15 @@ impl Host {
         self.running
             .spawn(keep_running(Box::new(worker), self.stop.clone()));
         reader
+    }
+
+    /// A definition that changes while the broker runs, or what it is given instead.
+    async fn changed(&mut self, spec: Integration) {
+        let retired = self.stopped().await.retire();
+        let worker = worker::succeed(self.parts(spec), retired);
+        self.stop = CancellationToken::new();
+        self.running
+            .spawn(keep_running(Box::new(worker), self.stop.clone()));
     }
 
     /// `kill -9`.

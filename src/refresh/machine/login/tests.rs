@@ -210,3 +210,78 @@ fn a_login_does_not_interrupt_an_exchange() {
     let done = machine.step(issued(0, Some("first")), at(100));
     assert_eq!(done.next, Next::Save);
 }
+
+#[test]
+fn a_refresh_token_that_came_without_a_token_ends_the_login_once_it_is_saved() {
+    let device = || Device {
+        code: Secret::new("device"),
+        interval: Duration::from_secs(5),
+    };
+    let begun = || LoginStep::Begun {
+        lasts: Duration::from_secs(60),
+        device: Some(device()),
+    };
+    for step in [LoginStep::Came(code()), begun()] {
+        let mut machine = machine();
+        machine.step(Event::Login(step), at(0));
+        let asked = machine.step(Event::Timer { used: false }, at(5000));
+        assert!(matches!(asked.next, Next::Fetch | Next::Await));
+        let back = finished(Ended::Ambiguous {
+            retry_after: None,
+            failure: failure(ErrorCode::TemporarilyUnavailable),
+            refresh_token: Some(RefreshToken {
+                token: Secret::new("first"),
+                lifetime: None,
+            }),
+        });
+        let back = machine.step(back, at(5100));
+        assert_eq!(back.next, Next::Save);
+        assert_eq!(login_of(back.publish), LoginState::Waiting);
+        let chain = machine.record(now(5100)).chain.unwrap();
+        assert_eq!(chain.refresh_token, Secret::new("first"));
+        assert!(machine.holds_only_copy());
+        let saved = machine.step(Event::Saved(Ok(())), at(5200));
+        assert!(!machine.holds_only_copy());
+        let snapshot = saved.publish.unwrap();
+        assert_eq!(snapshot.login, Some(LoginState::Done));
+        assert!(!snapshot.is_refused());
+        let failure = snapshot.failure.unwrap();
+        assert_eq!(failure.code, ErrorCode::TemporarilyUnavailable);
+        machine.step(Event::Saved(Ok(())), at(5200));
+        let due = machine.step(Event::Timer { used: false }, at(6300));
+        assert_eq!(due.next, Next::Save, "the intent");
+        machine.step(Event::Saved(Ok(())), at(6300));
+        let first = Present::RefreshToken(Secret::new("first"));
+        assert_eq!(machine.present(), first);
+    }
+}
+
+#[test]
+fn a_code_that_failed_in_passing_asks_for_another_login() {
+    let ends = [
+        finished(Ended::Transient {
+            retry_after: Some(Duration::from_secs(60)),
+            failure: failure(ErrorCode::RateLimited),
+            refresh_token: None,
+        }),
+        Event::HeldBack,
+    ];
+    for end in ends {
+        let mut machine = machine();
+        machine.step(Event::Login(LoginStep::Came(code())), at(0));
+        let told = At {
+            hold: now(60_100).mono,
+            ..at(100)
+        };
+        let ended = machine.step(end, told);
+        let LoginState::Failed(failure) = login_of(ended.publish) else {
+            panic!("not over");
+        };
+        assert_eq!(failure.retry_after, Some(Duration::from_secs(60)));
+        let hint = failure.hint.unwrap();
+        assert!(
+            hint.contains("begin again in 60 s: 'token-broker login acme'"),
+            "{hint}"
+        );
+    }
+}

@@ -193,3 +193,112 @@ async fn an_unreadable_entry_costs_a_client_nothing_but_its_restart() {
     let entry = host.disk.load(&key).await.unwrap().unwrap();
     assert_eq!(entry.value.expose(), "junk");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_exchange_that_was_never_sent_leaves_no_intent_in_the_store() {
+    let mut host = Host::new(Reply::Rotate(1000));
+    let gate = Arc::new(Gated {
+        inner: Arc::clone(&host.disk) as Arc<dyn StateStore>,
+        open: tokio::sync::Semaphore::new(0),
+    });
+    host.store = Arc::clone(&gate) as Arc<dyn StateStore>;
+    host.start(rotating());
+    seconds(1).await;
+    // The stop comes while the intent is being saved.
+    host.stop.cancel();
+    gate.open.add_permits(9);
+    host.stopped().await;
+    assert_eq!(host.vendor.asked(), 0);
+    let chain = host.record().await.chain.unwrap();
+    assert_eq!(chain.intent, None);
+}
+
+/// All workers of a broker with that disk.
+fn supervisor(host: &Host) -> Supervisor {
+    let mut supervisor = Supervisor::new(Deps {
+        clock: Arc::clone(&host.clock) as Arc<dyn Clock>,
+        metrics: Arc::new(Metrics::default()),
+        keeping: Keeping::Durable(Arc::clone(&host.store)),
+    });
+    supervisor.start();
+    supervisor
+}
+
+fn add(supervisor: &mut Supervisor, host: &Host, spec: Integration) -> Reader {
+    let source = Arc::clone(&host.vendor) as Arc<dyn TokenSource>;
+    supervisor.add(
+        Arc::new(spec),
+        source,
+        Arc::new(IntegrationCounters::default()),
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_refresh_token_that_is_nowhere_else_counts_as_lost() {
+    let host = Host::new(Reply::Rotate(1000));
+    let mut all = supervisor(&host);
+    let mut plain = rotating();
+    plain.grant = integration("plain", policy()).grant;
+    plain.id = "plain".parse().unwrap();
+    let plain = add(&mut all, &host, plain);
+    let reader = add(&mut all, &host, rotating());
+    seconds(1).await;
+    host.disk.fail_saves(true);
+    seconds(1000).await;
+    assert!(plain.get().store_error.is_some());
+    assert!(reader.get().store_error.is_some());
+    all.stop();
+    all.ended().await;
+    assert_eq!(all.unsaved(), ["acme".parse().unwrap()]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removed_integration_stays_until_its_refresh_token_is_saved() {
+    for comes_back in [false, true] {
+        let host = Host::new(Reply::Rotate(1000));
+        let mut all = supervisor(&host);
+        add(&mut all, &host, rotating());
+        seconds(1).await;
+        host.disk.fail_saves(true);
+        seconds(1000).await;
+        let id = "acme".parse().unwrap();
+        all.remove(&id);
+        let asked = host.vendor.asked();
+        seconds(2000).await;
+        assert_eq!(host.vendor.asked(), asked, "it only saves");
+        if comes_back {
+            let reader = add(&mut all, &host, rotating());
+            seconds(100).await;
+            assert!(host.is_served(&reader));
+            all.remove(&id);
+            seconds(100).await;
+        }
+        assert_eq!(all.unfinished(), [id]);
+        assert_eq!(host.stored().await, "refresh-1", "nothing was written");
+        host.disk.fail_saves(false);
+        seconds(61).await;
+        assert!(all.unfinished().is_empty() && all.unsaved().is_empty());
+        assert_eq!(host.stored().await, *host.vendor.current.lock().unwrap());
+        let presented = host.vendor.presented();
+        let wanted: Vec<_> = (0..presented.len())
+            .map(|n| format!("refresh-{n}"))
+            .collect();
+        assert_eq!(presented, wanted, "no predecessor was sent again");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removed_integration_that_cannot_be_saved_is_told_at_the_end() {
+    let host = Host::new(Reply::Rotate(1000));
+    let mut all = supervisor(&host);
+    add(&mut all, &host, rotating());
+    seconds(1).await;
+    host.disk.fail_saves(true);
+    seconds(1000).await;
+    let id = "acme".parse().unwrap();
+    all.remove(&id);
+    seconds(100).await;
+    all.stop();
+    all.ended().await;
+    assert_eq!(all.unsaved(), [id]);
+}
