@@ -258,30 +258,26 @@ fn a_refresh_token_that_came_without_a_token_ends_the_login_once_it_is_saved() {
 
 #[test]
 fn a_code_that_failed_in_passing_asks_for_another_login() {
-    let ends = [
-        finished(Ended::Transient {
-            retry_after: Some(Duration::from_secs(60)),
-            failure: failure(ErrorCode::RateLimited),
-            refresh_token: None,
-        }),
-        Event::HeldBack,
-    ];
-    for end in ends {
+    let over = finished(Ended::Transient {
+        retry_after: Some(Duration::from_secs(60)),
+        failure: failure(ErrorCode::RateLimited),
+        refresh_token: None,
+    });
+    // A code that was not sent waits for a minute, and no longer.
+    for (end, wait) in [(over, 60), (Event::HeldBack, 90)] {
         let mut machine = machine();
         machine.step(Event::Login(LoginStep::Came(code())), at(0));
         let told = At {
-            hold: now(60_100).mono,
+            hold: now(wait * 1000 + 100).mono,
             ..at(100)
         };
         let ended = machine.step(end, told);
         let LoginState::Failed(failure) = login_of(ended.publish) else {
             panic!("not over");
         };
-        assert_eq!(failure.retry_after, Some(Duration::from_secs(60)));
+        assert_eq!(failure.retry_after, Some(Duration::from_secs(wait)));
         let hint = failure.hint.unwrap();
-        assert!(
-            hint.contains("begin again in 60 s: 'token-broker login acme'"),
-            "{hint}"
-        );
+        let begin = format!("begin again in {wait} s: 'token-broker login acme'");
+        assert!(hint.contains(&begin), "{hint}");
     }
 }
