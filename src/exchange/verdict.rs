@@ -130,9 +130,8 @@ pub(super) fn judge(answer: &Answer, context: &Context<'_>) -> Outcome {
     let in_doubt = context.presented.is_left_in_doubt()
         && (unreadable.is_some() && !over && error.is_none() && rule.is_none());
     let class = match rule {
-        _ if rescued.is_some() => OutcomeClass::Transient,
+        _ if rescued.is_some() || (over && rule.is_none()) => OutcomeClass::Transient,
         Some(rule) => rule.outcome,
-        None if over => OutcomeClass::Transient,
         None => class_of(facts),
     };
     let clean = |text: &Option<String>| text.as_deref().map(|text| redactor.clean(text));
@@ -141,10 +140,8 @@ pub(super) fn judge(answer: &Answer, context: &Context<'_>) -> Outcome {
         error: clean(&error).filter(|text| !text.is_empty()),
         error_description: clean(&description).filter(|text| !text.is_empty()),
     };
-    let advice = hint(context, Some(answer.status), error.as_deref(), &text).unwrap_or_else(|| {
-        let is_spent = facts.presented == Presented::Code && rescued.is_none();
-        general_hint(class, facts, is_spent, context)
-    });
+    let advice = hint(context, Some(answer.status), error.as_deref(), &text)
+        .unwrap_or_else(|| general_hint(class, facts, rescued.is_some(), context));
     let failure = Failure {
         code: code_of(class, answer.status),
         description: describe(class, facts, &vendor, unreadable.as_ref(), context.host),
@@ -252,13 +249,15 @@ fn clocks(class: OutcomeClass, answer: &Answer, context: &Context<'_>) -> Option
     skew::told(answer.stated_at?, context.sent_at.wall, context.now.wall)
 }
 
-/// `is_spent`: what was sent is not sent again, whatever passes.
+/// `is_rescue`: the answer brought something to go on with.
 fn general_hint(
     class: OutcomeClass,
     facts: Facts<'_>,
-    is_spent: bool,
+    is_rescue: bool,
     context: &Context<'_>,
 ) -> String {
+    // Nobody sends a code twice, whatever passes.
+    let is_spent = facts.presented == Presented::Code && !is_rescue;
     let about_the_url = matches!(facts.status, 300..=399 | 404 | 405 | 410);
     let asserted = context.vendor.proof == Proof::Assertion;
     let hint = match (class, facts.error) {

@@ -433,7 +433,7 @@ impl Machine {
         }
         if let Some(keep) = &mut self.keep {
             keep.broken_off();
-            keep.chain |= self.consent.is_some();
+            keep.unsaved.chain |= self.consent.is_some();
             if !keep.loaded && (self.consent.is_some() || matches!(self.work, Work::Loading)) {
                 self.failed(failure);
                 return self.begin(Work::Loading);

@@ -70,11 +70,11 @@ impl Seat {
     /// What could not be saved is worth a word only where nobody can get it again.
     fn is_unsaved(&self) -> bool {
         let orders = self.orders();
-        match orders.over {
-            true => orders.lost,
-            // Only after a stop that did not wait for it: more cannot be known from here.
-            false => self.reader.get().store_error.is_some(),
+        if orders.over {
+            return orders.lost;
         }
+        // Only after a stop that did not wait for it: more cannot be known from here.
+        self.reader.get().store_error.is_some()
     }
 
     fn orders(&self) -> MutexGuard<'_, Orders> {

@@ -123,8 +123,8 @@ impl Machine {
     /// What is kept has changed; `chain`: the refresh token or its intent.
     pub(super) fn dirty(&mut self, chain: bool) {
         if let Some(keep) = &mut self.keep {
-            keep.chain |= chain;
-            keep.rest = true;
+            keep.unsaved.chain |= chain;
+            keep.unsaved.rest = true;
         }
     }
 

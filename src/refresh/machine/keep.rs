@@ -5,17 +5,23 @@
 use crate::base::{Backoff, Mono};
 use crate::store::Wait;
 
-/// What only integrations need that outlive the process.
-#[derive(Debug, Default)]
-pub(super) struct Keep {
-    /// Differs from what is in the store: a refresh token or an intent.
+/// What differs from what is in the store.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Unsaved {
+    /// A refresh token or an intent.
     pub(super) chain: bool,
     /// An access token or a wait.
     pub(super) rest: bool,
-    /// A refresh token that a vendor sent is not in the store: if the process ends, it is lost.
+    /// A refresh token that a vendor sent: if the process ends, it is lost.
     fresh: bool,
-    /// What the save under way takes along: `chain`, `rest` and `fresh`.
-    saving: (bool, bool, bool),
+}
+
+/// What only integrations need that outlive the process.
+#[derive(Debug, Default)]
+pub(super) struct Keep {
+    pub(super) unsaved: Unsaved,
+    /// What the save under way takes along.
+    saving: Unsaved,
     /// Saves in a row that failed.
     failures: u32,
     again: Option<Mono>,
@@ -35,7 +41,7 @@ impl Keep {
     }
 
     pub(super) fn wants(&self) -> bool {
-        (self.chain || self.rest) && self.frozen.is_none()
+        (self.unsaved.chain || self.unsaved.rest) && self.frozen.is_none()
     }
 
     /// When a failed save is tried again.
@@ -44,26 +50,25 @@ impl Keep {
     }
 
     pub(super) fn begin(&mut self) {
-        self.saving = (self.chain, self.rest, self.fresh);
-        (self.chain, self.rest, self.fresh) = (false, false, false);
+        self.saving = std::mem::take(&mut self.unsaved);
     }
 
     /// A vendor sent a refresh token.
     pub(super) fn received(&mut self) {
-        (self.chain, self.fresh) = (true, true);
+        (self.unsaved.chain, self.unsaved.fresh) = (true, true);
     }
 
     /// Whether a refresh token would be lost with this process.
     pub(super) fn is_only_copy(&self) -> bool {
-        self.fresh || self.saving.2
+        self.unsaved.fresh || self.saving.fresh
     }
 
     /// Nobody will say how the save under way ended.
     pub(super) fn broken_off(&mut self) {
-        let (chain, rest, fresh) = std::mem::take(&mut self.saving);
-        self.chain |= chain;
-        self.rest |= rest;
-        self.fresh |= fresh;
+        let Unsaved { chain, rest, fresh } = std::mem::take(&mut self.saving);
+        self.unsaved.chain |= chain;
+        self.unsaved.rest |= rest;
+        self.unsaved.fresh |= fresh;
     }
 
     /// Whether readers would see a difference.
@@ -76,7 +81,7 @@ impl Keep {
     ) -> bool {
         match result {
             Ok(()) => {
-                self.saving = (false, false, false);
+                self.saving = Unsaved::default();
                 self.failures = 0;
                 self.again = None;
                 self.error.take().is_some()

@@ -160,7 +160,7 @@ impl Machine {
         let superseded = consent.configured(configured, &self.spec, at.now.wall);
         let unknown = consent.unknown.take_if(|_| consent.chain.is_none());
         if superseded && let Some(keep) = &mut self.keep {
-            keep.chain = true;
+            keep.unsaved.chain = true;
             keep.wait = None;
         }
         match unknown {
@@ -187,7 +187,7 @@ impl Machine {
             ready.unproven = true;
         }
         if let Some(keep) = &mut self.keep {
-            keep.chain = true;
+            keep.unsaved.chain = true;
         }
         let nobody_asks = self.spec.refresh.when == When::Demand && !self.valid(at.now);
         match self.work {
@@ -334,9 +334,9 @@ impl Machine {
         if chain.intent.is_none() {
             chain.intent = Some(at.now.wall);
             *opened = true;
-            keep.chain = true;
+            keep.unsaved.chain = true;
         }
-        keep.chain
+        keep.unsaved.chain
     }
 
     pub(super) fn saved(&mut self, result: Result<(), String>, at: At) {
@@ -478,7 +478,7 @@ impl Machine {
             self.keep = keeps.then(Box::default);
             if let Some(keep) = &mut self.keep {
                 // What this machine knows is newer than what could be stored.
-                (keep.loaded, keep.chain) = (true, true);
+                (keep.loaded, keep.unsaved.chain) = (true, true);
                 if self.consent.as_ref().is_some_and(|it| it.chain.is_some()) {
                     keep.received();
                 }
@@ -541,7 +541,7 @@ impl Machine {
             None => fresh.aside = chain.map(Box::new),
         }
         if let (Some(keep), Some(mut before)) = (&mut fresh.keep, self.keep) {
-            before.rest = before.loaded;
+            before.unsaved.rest = before.loaded;
             before.wait = None;
             *keep = before;
         }

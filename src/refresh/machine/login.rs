@@ -163,7 +163,13 @@ impl Machine {
                 failure,
                 refresh_token: Some(received),
             } => return self.login_consented(received, (failure, retry_after), at),
-            other => other,
+            other @ (Ended::Issued { .. }
+            | Ended::Transient { .. }
+            | Ended::Ambiguous { .. }
+            | Ended::Refused(_)
+            | Ended::DeadGrant(_)
+            | Ended::SecretUnavailable(_)
+            | Ended::Pending { .. }) => other,
         };
         let polling = login.device.as_mut();
         let (wait, failure) = match (ended, polling) {
