@@ -189,7 +189,8 @@ impl Metrics {
     /// The page in the Prometheus text format. `states` are all values `state` can have.
     pub fn render(&self, states: &[&str], samples: &[IntegrationSample<'_>]) -> String {
         let unsaved = samples.iter().filter(|sample| sample.unsaved);
-        let unsaved: f64 = unsaved.map(|_| 1.0).sum();
+        // An empty sum of floats is -0.
+        let unsaved: f64 = unsaved.fold(0.0, |count, _| count + 1.0);
         let mut families = vec![
             gauge(
                 "build_info",
@@ -449,6 +450,8 @@ mod tests {
             !page.contains("last_success_timestamp_seconds{"),
             "unknown values are left out"
         );
+        let page = metrics.render(&[], &[]);
+        assert!(page.contains("token_broker_store_unsaved 0"), "not -0");
         #[cfg(target_os = "linux")]
         assert!(page.contains("process_resident_memory_bytes"));
     }

@@ -15,10 +15,11 @@ use crate::config::fill::{Gap, Parameters};
 use crate::config::merge::Definition;
 use crate::config::problem::did_you_mean;
 use crate::config::schema::merges;
+use crate::config::shape::NOT_BUILT;
 use crate::config::tree::{Node, Table};
 use crate::spec::{
-    Api, Bearer, Endpoint, Grant, HostPattern, Integration, Net, Piece, Proof, RefreshPolicy,
-    ResponseShape, StaticToken, Template, Vendor,
+    Api, Bearer, Endpoint, Grant, HostPattern, Integration, Listen, Net, Piece, Proof,
+    RefreshPolicy, ResponseShape, StaticToken, Template, Vendor,
 };
 
 const GRANTS: [&str; 7] = [
@@ -62,6 +63,7 @@ pub(super) struct Globals<'a> {
     pub(super) sections: &'a Table,
     /// Where a browser finds the broker, if that is known.
     pub(super) callback: Option<Url>,
+    pub(super) listen: &'a [Listen],
     pub(super) net: Arc<Net>,
     pub(super) refresh: Arc<RefreshPolicy>,
     pub(super) responses: Pool<ResponseShape>,
@@ -180,6 +182,11 @@ fn grant(
         Some("static") => &[&OF_TOKEN_REQUESTS, &OF_ASSERTIONS, &OF_REFRESHING],
         _ => &[],
     };
+    let is_consent = matches!(name, Some("authorization_code" | "device_code"));
+    if !is_consent && view.node("issuer").is_some_and(|node| !node.is_providers()) {
+        // To find endpoints by it.
+        view.problem("issuer", NOT_BUILT, report);
+    }
     for keys in unused {
         refuse_others(view, keys, name.unwrap_or_default(), report);
     }
@@ -196,7 +203,7 @@ fn grant(
             Some(Grant::JwtBearer(Arc::new(request?), Arc::new(bearer?)))
         }
         Some(name @ ("refresh_token" | "authorization_code" | "device_code")) => {
-            let callback = globals.callback.as_ref();
+            let callback = (globals.callback.as_ref(), globals.listen);
             // First: its client_id may be in a URL.
             let request = token_request(view, &PARAMETERS, parameters, secrets, report);
             let refreshing = refreshing(view, name, callback, parameters, secrets, report);
