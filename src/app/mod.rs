@@ -66,7 +66,7 @@ pub struct App {
 
 impl App {
     /// Asks, while it runs too, whether it waits for another process that has the store.
-    pub fn store_held(&self) -> impl Fn() -> bool + use<> {
+    pub fn store_held(&self) -> impl Fn() -> bool + Send + Sync + use<> {
         let context = Arc::clone(&self.context);
         move || context.health.is_store_held()
     }

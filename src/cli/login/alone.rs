@@ -75,7 +75,7 @@ async fn through(
     args: &Args,
     env: &Env,
     broker: &Broker,
-    store_held: &impl Fn() -> bool,
+    store_held: &(impl Fn() -> bool + Sync),
     output: &mut Output,
     lines: Lines,
 ) -> Result<(), Exit> {

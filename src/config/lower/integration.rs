@@ -182,11 +182,7 @@ fn grant(
         Some("static") => &[&OF_TOKEN_REQUESTS, &OF_ASSERTIONS, &OF_REFRESHING],
         _ => &[],
     };
-    let is_consent = matches!(name, Some("authorization_code" | "device_code"));
-    if !is_consent && view.node("issuer").is_some_and(|node| !node.is_providers()) {
-        // To find endpoints by it.
-        view.problem("issuer", NOT_BUILT, report);
-    }
+    refuse_discovery(view, name, report);
     for keys in unused {
         refuse_others(view, keys, name.unwrap_or_default(), report);
     }
@@ -257,6 +253,14 @@ fn grant(
 }
 
 /// Keys of another grant, unless they are only what the provider brings.
+/// Where no browser comes back, an issuer could only be there to find endpoints by.
+fn refuse_discovery(view: &View<'_>, grant: Option<&str>, report: &mut Report) {
+    let is_consent = matches!(grant, Some("authorization_code" | "device_code"));
+    if !is_consent && view.node("issuer").is_some_and(|node| !node.is_providers()) {
+        view.problem("issuer", NOT_BUILT, report);
+    }
+}
+
 fn refuse_others(view: &View<'_>, keys: &[&str], grant: &str, report: &mut Report) {
     for key in keys {
         let own = view.node(key).is_some_and(|node| !node.is_providers());
