@@ -65,6 +65,12 @@ pub struct App {
 }
 
 impl App {
+    /// Asks, while it runs too, whether it waits for another process that has the store.
+    pub fn store_held(&self) -> impl Fn() -> bool + Send + Sync + use<> {
+        let context = Arc::clone(&self.context);
+        move || context.health.is_store_held()
+    }
+
     pub fn build(spec: Spec, deps: Deps) -> Result<Self, BuildError> {
         let Deps { clock, env } = deps;
         let metrics = Arc::new(Metrics::default());

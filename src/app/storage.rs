@@ -54,13 +54,6 @@ impl Storage {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StorageError> {
         let key = sealing_key(store, vault).await?.map(Arc::new);
-        if let (Store::Embedded { path, .. }, None) = (store, &key) {
-            let path = path.display();
-            warn!(
-                store.path = %path,
-                "store {path} is not sealed: whoever reads the file has the tokens ([store] encryption_key)"
-            );
-        }
         Ok(Self {
             store: Arc::new(store.clone()),
             key,
@@ -74,10 +67,24 @@ impl Storage {
         let clock = Arc::clone(&self.clock);
         let opened = spawn_blocking(move || store::open(&store, key.as_deref(), clock)).await;
         match opened {
-            Ok(Ok(store)) => Ok(Opened::Store(store)),
+            Ok(Ok(store)) => {
+                // Before it is open, nobody knows: it may be sealed and the key not configured.
+                self.warn_of_readable();
+                Ok(Opened::Store(store))
+            }
             Ok(Err(error)) if error.problem == OpenProblem::Held => Ok(Opened::Held(error)),
             Ok(Err(error)) => Err(error.into()),
             Err(_panicked) => Err(StorageError::Panicked),
+        }
+    }
+
+    fn warn_of_readable(&self) {
+        if let (Store::Embedded { path, .. }, None) = (&*self.store, &self.key) {
+            let path = path.display();
+            warn!(
+                store.path = %path,
+                "store {path} is not sealed: whoever reads the file has the tokens ([store] encryption_key)"
+            );
         }
     }
 

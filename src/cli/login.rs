@@ -27,7 +27,8 @@ use lines::Lines;
 /// port to it (`ssh -L`, `kubectl port-forward`), or paste the address at which it ends.
 ///
 /// Asks the running broker. If none runs, the configuration's store is opened, the login is done
-/// here, and the broker finds the tokens when it starts.
+/// here, and the broker finds the tokens when it starts; run it as the user that the broker runs as,
+/// who has to read the store.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -117,7 +118,7 @@ async fn go_on(
             "error: what answers at {target} is no token broker"
         )));
     };
-    let shown = words::opening(&args.integration, &way, args.paste);
+    let shown = words::opening(&args.integration, &way, args.paste, broker.target());
     output.line(&shown)?;
     if let Way::Browser { page, .. } = &way
         && !args.no_browser

@@ -198,7 +198,7 @@ pub(super) const INTEGRATION: &[Key] = &[
     key("refresh", Kind::Table(REFRESH)),
     key("net", Kind::Table(NET)),
     key("assertion", Kind::Table(ASSERTION)),
-    key("issuer", Later),
+    key("issuer", Text),
     key("client_assertion", Later),
     key("client_assertion_file", Later),
     key("client_certificate", Later),

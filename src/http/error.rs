@@ -34,12 +34,15 @@ enum Reason {
     UriTooLong,
     MediaType,
     HeadersTooLarge,
+    /// Whatever there is of a token.
+    LoginLater,
 }
 
 impl Reason {
     fn code(self) -> ErrorCode {
         match self {
             Self::Code(code) => code,
+            Self::LoginLater => ErrorCode::TemporarilyUnavailable,
             Self::NoRoute
             | Self::Method(_)
             | Self::BodyTooLarge
@@ -52,6 +55,7 @@ impl Reason {
     fn status(self) -> StatusCode {
         match self {
             Self::Code(code) => status(code),
+            Self::LoginLater => StatusCode::SERVICE_UNAVAILABLE,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -188,7 +192,11 @@ impl Problem {
             "type",
             format!("urn:token-broker:error:{}", code.as_str()).into(),
         );
-        put("title", title(code).into());
+        let title = match parts.reason {
+            Reason::LoginLater => "The login cannot go on right now",
+            _ => title(code),
+        };
+        put("title", title.into());
         put("status", parts.reason.status().as_u16().into());
         put("detail", parts.detail.as_str().into());
         put("integration", parts.integration.as_deref().into());

@@ -142,17 +142,24 @@ async fn came_back(context: &Context, query: &str) -> Result<Arc<Entry>, (&'stat
     };
     let entry = context.directory.find(&name).map_err(not_completed)?;
     if let Some(why) = why_not(how) {
-        let heading = if how == Stage::Done {
-            "Login already completed"
-        } else {
-            NOT_COMPLETED
-        };
         let why = LoginError::BadRedirect(why.to_owned());
-        return Err((heading, problem(context, &entry, &why)));
+        return Err((heading(Some(how)), problem(context, &entry, &why)));
     }
-    let done = carried_out(context, &entry, Some(state), Secret::new(query)).await;
-    done.map_err(not_completed)?;
-    Ok(entry)
+    match carried_out(context, &entry, Some(state), Secret::new(query)).await {
+        Ok(()) => Ok(entry),
+        Err(problem) => {
+            let how = context.logins.find(state).map(|(_, how)| how);
+            Err((heading(how), problem))
+        }
+    }
+}
+
+/// For a page about a redirect that completed nothing.
+fn heading(how: Option<Stage>) -> &'static str {
+    match how {
+        Some(Stage::Done) => "Login already completed",
+        Some(Stage::Waiting | Stage::Over | Stage::Replaced) | None => NOT_COMPLETED,
+    }
 }
 
 /// Why a login at that stage takes no redirect any more.
@@ -172,11 +179,23 @@ async fn carried_out(
     state: Option<&Secret>,
     redirect: Secret,
 ) -> Result<(), Problem> {
-    let done = in_time(entry, entry.reader.complete_login(redirect)).await?;
+    let mut done = in_time(entry, entry.reader.complete_login(redirect)).await?;
+    // The same redirect may have come twice, and the other one was before this in the worker.
+    if done == Err(LoginError::NotBegun)
+        && let Some((_, how @ Stage::Done)) = state.and_then(|state| context.logins.find(state))
+        && let Some(why) = why_not(how)
+    {
+        done = Err(LoginError::BadRedirect(why.to_owned()));
+    }
     let how = match &done {
         Ok(()) => Some(Stage::Done),
         Err(LoginError::Failed(_) | LoginError::NotBegun) => Some(Stage::Over),
-        Err(LoginError::NotConsented | LoginError::BadRedirect(_) | LoginError::Busy) => None,
+        Err(
+            LoginError::NotConsented
+            | LoginError::BadRedirect(_)
+            | LoginError::TooSoon(_)
+            | LoginError::Busy,
+        ) => None,
     };
     if let (Some(how), Some(state)) = (how, state) {
         context.logins.ended(state, how);
@@ -194,6 +213,9 @@ async fn in_time<T>(entry: &Entry, asked: impl Future<Output = T>) -> Result<T, 
 fn problem(context: &Context, entry: &Entry, error: &LoginError) -> Problem {
     if *error == LoginError::Busy && context.health.is_stopping() {
         return Problem::shutting_down(entry.name());
+    }
+    if *error == LoginError::Busy && context.health.is_store_held() {
+        return Problem::store_held(entry.name());
     }
     Problem::login(entry.name(), entry.integration.grant.name(), error)
 }

@@ -63,12 +63,18 @@ impl Logins {
             .map(|login| (login.integration.clone(), login.stage))
     }
 
-    /// A login ended; only a waiting one can.
+    /// A login ended; only a waiting one can. That it was completed is known for certain, so it
+    /// holds against whoever found it over.
     pub(super) fn ended(&self, state: &Secret, how: Stage) {
         let mut known = self.lock();
         let waiting = known
             .iter_mut()
-            .filter(|login| login.state == *state && login.stage == Stage::Waiting);
+            .filter(|login| login.state == *state)
+            .filter(|login| match login.stage {
+                Stage::Waiting => true,
+                Stage::Over => how == Stage::Done,
+                Stage::Done | Stage::Replaced => false,
+            });
         for login in waiting {
             login.stage = how;
         }
@@ -97,6 +103,8 @@ mod tests {
         assert_eq!(found(&logins, "2"), Some(("b".into(), Stage::Waiting)));
         assert_eq!(found(&logins, "3"), Some(("a".into(), Stage::Waiting)));
         assert_eq!(found(&logins, ""), None);
+        // Whoever came second may be the first to say how it ended.
+        logins.ended(&Secret::new("3"), Stage::Over);
         logins.ended(&Secret::new("3"), Stage::Done);
         logins.ended(&Secret::new("3"), Stage::Over);
         assert_eq!(found(&logins, "3"), Some(("a".into(), Stage::Done)));

@@ -68,7 +68,8 @@ impl fmt::Display for Refusal {
                 "its state is not that of this login: it answers an older one, or somebody else's",
             ),
             Self::ForeignIssuer => f.write_str(
-                "it names another authorization server (iss) than the one that was asked",
+                "it names another authorization server (iss) than the one that was asked; if it is the \
+                 vendor's own, correct issuer of the integration",
             ),
             Self::Denied(denial) => denial.fmt(f),
             Self::Expired => f.write_str("ten minutes have passed since this login was begun"),

@@ -123,7 +123,11 @@ impl Flow {
             FirstRefreshToken::AuthorizationCode {
                 authorization_endpoint,
                 redirect_uri,
-            } => self.begin_browser(request, authorization_endpoint, redirect_uri, now),
+                issuer,
+            } => {
+                let pages = (authorization_endpoint, redirect_uri, issuer.as_deref());
+                self.begin_browser(request, pages, now)
+            }
             FirstRefreshToken::DeviceCode {
                 device_authorization_endpoint: endpoint,
             } => {
@@ -138,16 +142,14 @@ impl Flow {
     fn begin_browser(
         &mut self,
         request: &TokenRequest,
-        authorization_endpoint: &Endpoint,
-        redirect_uri: &url::Url,
+        (authorization_endpoint, redirect_uri, issuer): (&Endpoint, &url::Url, Option<&str>),
         now: Now,
     ) -> Result<(Begun, LoginStep), LoginError> {
-        // No configuration names an issuer yet, so none can be expected.
         let begun = Browser::begin(
             request,
             authorization_endpoint,
             redirect_uri,
-            None,
+            issuer,
             now.mono,
         );
         let (browser, authorization_url) = begun.map_err(|error| {
@@ -179,9 +181,9 @@ impl Flow {
         if !left.is_zero() {
             return Err(LoginError::Failed(Box::new(held_back(spec, left, now))));
         }
-        let asked = self.device_asked;
-        if asked.is_some_and(|asked| now.mono.since(asked) < BETWEEN_DEVICES) {
-            return Err(LoginError::Busy);
+        let since = self.device_asked.map(|asked| now.mono.since(asked));
+        if let Some(since) = since.filter(|since| *since < BETWEEN_DEVICES) {
+            return Err(LoginError::TooSoon(BETWEEN_DEVICES.saturating_sub(since)));
         }
         self.device_asked = Some(now.mono);
         let asked = tokio::time::timeout(spec.refresh.timeout, source.device_authorization());

@@ -43,6 +43,8 @@ pub enum LoginError {
     BadRedirect(String),
     /// The vendor, or the person, refused: this login is over.
     Failed(Box<Failure>),
+    /// A device code was asked for moments ago; the next may be after this time.
+    TooSoon(Duration),
     /// The worker is gone, or has too much to do.
     Busy,
 }

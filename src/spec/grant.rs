@@ -222,6 +222,8 @@ pub enum FirstRefreshToken {
         authorization_endpoint: Endpoint,
         /// Where the browser is sent back to; loopback, or a page the code is copied from.
         redirect_uri: Url,
+        /// RFC 9207: what a redirect may name as its sender; `None`: anything.
+        issuer: Option<String>,
     },
     /// A person's consent on another device: RFC 8628.
     DeviceCode {

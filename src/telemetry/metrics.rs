@@ -455,6 +455,8 @@ mod tests {
             !page.contains("last_success_timestamp_seconds{"),
             "unknown values are left out"
         );
+        let page = metrics.render(&[], &[]);
+        assert!(page.contains("token_broker_store_unsaved 0"), "not -0");
         #[cfg(target_os = "linux")]
         assert!(page.contains("process_resident_memory_bytes"));
     }

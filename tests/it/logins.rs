@@ -235,6 +235,39 @@ async fn a_refusal_is_explained_and_takes_no_token_away() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_redirect_from_another_issuer_is_refused_and_the_login_goes_on() {
+    let (vendors, folder) = (vendors().await, tempfile::tempdir().unwrap());
+    let ours = format!("http://{vendors}/rotating");
+    let config = config(vendors, folder.path());
+    let named = format!("[integrations.crm]\nissuer = \"{ours}\"\n");
+    let broker = Broker::start(&config.replace("[integrations.crm]\n", &named));
+    let begun = begin(&broker, "crm").await;
+    let back = visit(vendors, &begun).await;
+    // The emulated vendor names itself, as RFC 9207 wants it.
+    let mut evil = url::Url::parse(&back).unwrap();
+    let kept: Vec<(String, String)> = evil
+        .query_pairs()
+        .into_owned()
+        .filter(|(name, _)| name != "iss")
+        .collect();
+    let mut pairs = evil.query_pairs_mut();
+    pairs.clear().extend_pairs(kept);
+    pairs.append_pair("iss", "https://evil.example");
+    drop(pairs);
+    let evil = come_back(&broker, evil.as_str()).await;
+    assert_eq!(evil.status, 400, "{}", evil.text());
+    assert!(
+        evil.text().contains("another authorization server"),
+        "{}",
+        evil.text()
+    );
+    assert_eq!(broker.status("crm").await["login"]["state"], "waiting");
+    assert!(back.contains("iss="), "{back}");
+    let page = come_back(&broker, &back).await;
+    assert_eq!(page.status, 200, "{}", page.text());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_login_lasts_ten_minutes() {
     let (vendors, folder) = (vendors().await, tempfile::tempdir().unwrap());
     let broker = Broker::start(&config(vendors, folder.path()));
@@ -271,6 +304,13 @@ async fn a_device_code_is_polled_until_somebody_consents() {
     // No caller makes the broker ask for codes without end, and there is nothing to paste.
     let flood = broker.post("/login/box", "").await;
     assert_eq!(flood.status, 503, "{}", flood.text());
+    assert!(
+        flood.text().contains("was asked for moments ago"),
+        "{}",
+        flood.text()
+    );
+    assert_eq!(flood.json()["title"], "The login cannot go on right now");
+    assert_eq!(flood.json()["retry_after"], 5);
     let nothing = json!({"redirect_url": "http://x/?code=c&state=s"}).to_string();
     assert_eq!(
         broker.post("/login/box/complete", &nothing).await.status,
@@ -326,6 +366,32 @@ async fn the_command_logs_in_without_a_broker_which_then_finds_the_token() {
     assert_eq!(token.status, 200, "{}", token.text());
     let log = broker.stop();
     assert!(!log.contains(&code), "{log}");
+}
+
+/// It listens elsewhere, so the command finds its store, but not it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_says_that_another_broker_has_the_store() {
+    let (vendors, folder) = (vendors().await, tempfile::tempdir().unwrap());
+    let path = folder.path().join("broker.toml");
+    let listen = "[server]\nlisten = \"127.0.0.1:0\"\n";
+    std::fs::write(&path, format!("{listen}{}", config(vendors, folder.path()))).unwrap();
+    let mut broker = Process::serve(&path, &[]);
+    while request(broker.address, "GET /readyz", &[], "").await.status != 200 {
+        tokio::task::yield_now().await;
+    }
+    let config = path.to_str().unwrap();
+    let said = Process::output(&["login", "crm", "--paste", "--config", config]);
+    let first = said.lines().next().unwrap_or_default();
+    assert!(
+        first.contains("crm: another broker has the store"),
+        "{said}"
+    );
+    assert!(said.contains("--url http://HOST:PORT"), "{said}");
+    assert!(
+        !said.contains("by itself meanwhile") && !said.contains("doctor"),
+        "{said}"
+    );
+    broker.stop();
 }
 
 #[tokio::test(start_paused = true)]

@@ -103,6 +103,7 @@ fn a_store_that_cannot_be_used_stops_the_start() {
         log.contains("state.redb") && log.contains("not a store"),
         "{log}"
     );
+    assert!(!log.contains("is not sealed"), "nobody looked: {log}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "not a store");
     fs::remove_file(&path).unwrap();
     let key = "encryption_key = { file = \"/no/such/key\" }\n";

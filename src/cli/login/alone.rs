@@ -40,12 +40,13 @@ pub(super) async fn login(
     let listen = app.addresses().into_iter().next();
     let listen = listen.ok_or_else(|| Exit::Failed("error: nothing is listened on".to_owned()))?;
     let broker = Broker::at(&listen, &access);
+    let held = app.store_held();
     let stop = CancellationToken::new();
     let mut running = JoinSet::new();
     running.spawn(app.run(stop.clone()));
     let login = until_stopped(
         &args.integration,
-        through(args, env, &broker, output, lines),
+        through(args, env, &broker, &held, output, lines),
     );
     let done = tokio::select! {
         done = login => done,
@@ -74,17 +75,23 @@ async fn through(
     args: &Args,
     env: &Env,
     broker: &Broker,
+    store_held: &(impl Fn() -> bool + Sync),
     output: &mut Output,
     lines: Lines,
 ) -> Result<(), Exit> {
     let path = format!("/login/{}", args.integration);
     let begun = broker.post(&path, &Secret::new(""), follow::VENDOR).await?;
     let begun = begun.ok_or_else(|| broker.not_running())?;
-    if begun.status == StatusCode::SERVICE_UNAVAILABLE {
+    if begun.status == StatusCode::SERVICE_UNAVAILABLE && store_held() {
+        let name = &args.integration;
         return Err(Exit::Failed(format!(
-            "{}\n  or:           if another broker has this store open, say where it listens: --url http://HOST:PORT",
-            explain::answer(&begun)
+            "error: {name}: another broker has the store of this configuration open, and does not listen where this \
+             configuration says\n  what to do:   log in through that one: token-broker login {name} --url \
+             http://HOST:PORT, or stop it first"
         )));
+    }
+    if begun.status == StatusCode::SERVICE_UNAVAILABLE {
+        return Err(Exit::Failed(explain::answer(&begun)));
     }
     go_on(args, env, broker, &begun, output, lines).await
 }

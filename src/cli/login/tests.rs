@@ -130,6 +130,49 @@ fn a_browser_that_comes_back_by_itself() {
     assert_eq!(err, "");
 }
 
+/// What cannot happen is not promised.
+#[test]
+fn a_browser_comes_back_only_to_where_the_broker_takes_redirects() {
+    let said = |redirect_uri: &'static str| {
+        let url = broker(move |line, _| {
+            if !line.starts_with("post /login/crm ") {
+                return status("done", "");
+            }
+            (
+                200,
+                BEGUN.replace("http://127.0.0.1:8656/login/callback", redirect_uri),
+            )
+        });
+        let (ended, out, err) = typed(&format!("crm --url {url}"), io::empty());
+        assert!(ended.is_ok(), "{ended:?} {err}");
+        out
+    };
+    for elsewhere in [
+        "http://localhost:8656/oauth/cb",
+        "https://localhost:8656/login/callback",
+        "https://app.example.com/login/callback",
+    ] {
+        let out = said(elsewhere);
+        assert!(
+            out.contains(&format!("It ends at {elsewhere}\nThen paste")),
+            "{out}"
+        );
+        assert!(!out.contains("the login is complete"), "{out}");
+    }
+    let out = said("http://127.0.0.1:8656/login/callback");
+    assert!(
+        out.contains("and, if the broker listens there, the login is complete"),
+        "{out}"
+    );
+    let way = Way::read(&serde_json::from_str(BEGUN).unwrap()).unwrap();
+    let there = crate::net::local::Target::Tcp("127.0.0.1:8656".to_owned());
+    let out = words::opening(&"crm".parse().unwrap(), &way, false, &there);
+    assert!(
+        out.contains("/login/callback and the login is complete."),
+        "{out}"
+    );
+}
+
 #[test]
 fn a_pasted_address_after_one_that_was_wrong() {
     let (paste, pasted) = mpsc::channel();

@@ -8,11 +8,13 @@ use url::Url;
 
 use super::follow::Way;
 use crate::base::{HumanDuration, IntegrationId};
+use crate::net::local::Target;
 
-/// The port of the broker's listener unless configured otherwise.
-const USUAL_PORT: u16 = 8656;
+/// Where the broker takes redirects.
+const CALLBACK: &str = "/login/callback";
 
-pub(super) fn opening(name: &IntegrationId, way: &Way, paste: bool) -> String {
+/// `broker` is where it was asked.
+pub(super) fn opening(name: &IntegrationId, way: &Way, paste: bool, broker: &Target) -> String {
     // Writing to a string cannot fail.
     let mut text = String::new();
     match way {
@@ -26,7 +28,7 @@ pub(super) fn opening(name: &IntegrationId, way: &Way, paste: bool) -> String {
                 text,
                 "{name}: open this page in a browser and consent (you have {time}):\n\n  {page}\n\n"
             );
-            text.push_str(&coming_back(redirect_uri.as_ref(), paste));
+            text.push_str(&coming_back(redirect_uri.as_ref(), paste, broker));
         }
         Way::Device {
             code,
@@ -49,7 +51,7 @@ pub(super) fn opening(name: &IntegrationId, way: &Way, paste: bool) -> String {
     text
 }
 
-fn coming_back(redirect_uri: Option<&Url>, paste: bool) -> String {
+fn coming_back(redirect_uri: Option<&Url>, paste: bool, broker: &Target) -> String {
     const PASTE: &str = "paste the whole address at which the browser ends, even if it shows no page there, and \
                          press Enter";
     let Some(redirect_uri) = redirect_uri else {
@@ -57,12 +59,23 @@ fn coming_back(redirect_uri: Option<&Url>, paste: bool) -> String {
     };
     let host = redirect_uri.host_str().unwrap_or_default();
     let loopback = ["127.0.0.1", "[::1]", "localhost"].contains(&host);
-    if paste || !loopback {
+    let is_ours = redirect_uri.scheme() == "http" && redirect_uri.path() == CALLBACK;
+    if paste || !loopback || !is_ours {
         return format!("It ends at {redirect_uri}\nThen {PASTE}.");
     }
-    let port = redirect_uri.port().unwrap_or(USUAL_PORT);
+    let port = redirect_uri.port_or_known_default().unwrap_or_default();
+    let known = match broker {
+        Target::Tcp(address) => address.ends_with(&format!(":{port}")),
+        // Of its other listeners nothing is known here.
+        Target::Unix(_) => false,
+    };
+    let then = if known {
+        "and the login is complete."
+    } else {
+        "and, if the broker listens there, the login is complete."
+    };
     format!(
-        "The browser comes back to {redirect_uri} and the login is complete.\n\
+        "The browser comes back to {redirect_uri} {then}\n\
          If the broker is not on the browser's machine, lead it there before you open the page:\n  \
          over SSH:        ssh -L {port}:127.0.0.1:{port} HOST\n  \
          in Kubernetes:   kubectl port-forward POD {port}:{port}\n\

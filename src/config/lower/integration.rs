@@ -15,10 +15,11 @@ use crate::config::fill::{Gap, Parameters};
 use crate::config::merge::Definition;
 use crate::config::problem::did_you_mean;
 use crate::config::schema::merges;
+use crate::config::shape::NOT_BUILT;
 use crate::config::tree::{Node, Table};
 use crate::spec::{
-    Api, Bearer, Endpoint, Grant, HostPattern, Integration, Net, Piece, Proof, RefreshPolicy,
-    ResponseShape, StaticToken, Template, Vendor,
+    Api, Bearer, Endpoint, Grant, HostPattern, Integration, Listen, Net, Piece, Proof,
+    RefreshPolicy, ResponseShape, StaticToken, Template, Vendor,
 };
 
 const GRANTS: [&str; 7] = [
@@ -62,6 +63,7 @@ pub(super) struct Globals<'a> {
     pub(super) sections: &'a Table,
     /// Where a browser finds the broker, if that is known.
     pub(super) callback: Option<Url>,
+    pub(super) listen: &'a [Listen],
     pub(super) net: Arc<Net>,
     pub(super) refresh: Arc<RefreshPolicy>,
     pub(super) responses: Pool<ResponseShape>,
@@ -180,6 +182,7 @@ fn grant(
         Some("static") => &[&OF_TOKEN_REQUESTS, &OF_ASSERTIONS, &OF_REFRESHING],
         _ => &[],
     };
+    refuse_discovery(view, name, report);
     for keys in unused {
         refuse_others(view, keys, name.unwrap_or_default(), report);
     }
@@ -196,7 +199,7 @@ fn grant(
             Some(Grant::JwtBearer(Arc::new(request?), Arc::new(bearer?)))
         }
         Some(name @ ("refresh_token" | "authorization_code" | "device_code")) => {
-            let callback = globals.callback.as_ref();
+            let callback = (globals.callback.as_ref(), globals.listen);
             // First: its client_id may be in a URL.
             let request = token_request(view, &PARAMETERS, parameters, secrets, report);
             let refreshing = refreshing(view, name, callback, parameters, secrets, report);
@@ -250,6 +253,14 @@ fn grant(
 }
 
 /// Keys of another grant, unless they are only what the provider brings.
+/// Where no browser comes back, an issuer could only be there to find endpoints by.
+fn refuse_discovery(view: &View<'_>, grant: Option<&str>, report: &mut Report) {
+    let is_consent = matches!(grant, Some("authorization_code" | "device_code"));
+    if !is_consent && view.node("issuer").is_some_and(|node| !node.is_providers()) {
+        view.problem("issuer", NOT_BUILT, report);
+    }
+}
+
 fn refuse_others(view: &View<'_>, keys: &[&str], grant: &str, report: &mut Report) {
     for key in keys {
         let own = view.node(key).is_some_and(|node| !node.is_providers());

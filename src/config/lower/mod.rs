@@ -195,6 +195,7 @@ pub(super) fn spec(resolved: &Resolved, env: &Env, options: Options, report: &mu
         secrets: &secrets,
         sections: &resolved.sections,
         callback: callback(&server),
+        listen: &server.listen,
         net,
         refresh,
         responses: integration::Pool::default(),

@@ -5,13 +5,13 @@
 
 use std::time::Duration;
 
-use url::Url;
+use url::{Host, Url};
 
 use super::request::endpoint;
 use super::secret::{Secrets, one_secret};
 use super::{Report, View};
 use crate::config::fill::Parameters;
-use crate::spec::{Endpoint, FirstRefreshToken, Refreshing, Rotation};
+use crate::spec::{Endpoint, FirstRefreshToken, Listen, Refreshing, Rotation};
 
 /// What these grants set in a token request.
 pub(super) const PARAMETERS: [&str; 5] = [
@@ -22,7 +22,8 @@ pub(super) const PARAMETERS: [&str; 5] = [
     "device_code",
 ];
 /// Where a refresh token may come from, and the grants that read the key.
-const KEYS: [(&str, &str); 4] = [
+const KEYS: [(&str, &str); 5] = [
+    ("issuer", "authorization_code"),
     ("refresh_token", "refresh_token"),
     ("authorization_endpoint", "authorization_code"),
     ("redirect_uri", "authorization_code"),
@@ -31,11 +32,15 @@ const KEYS: [(&str, &str); 4] = [
 const LIFETIMES: (Duration, Duration) =
     (Duration::from_mins(1), Duration::from_hours(100 * 365 * 24));
 
-/// `callback` is where a browser on this machine finds the broker, if that is known.
+/// Where the broker takes redirects.
+const CALLBACK: &str = "/login/callback";
+
+/// `callback` is where a browser on this machine finds the broker, if that is known, and what the
+/// broker listens on.
 pub(super) fn refreshing(
     view: &View<'_>,
     grant: &str,
-    callback: Option<&Url>,
+    callback: (Option<&Url>, &[Listen]),
     parameters: &mut Parameters<'_>,
     secrets: &Secrets<'_>,
     report: &mut Report,
@@ -80,7 +85,9 @@ pub(super) fn refreshing(
 fn refuse_other_beginnings(view: &View<'_>, grant: &str, report: &mut Report) {
     for (key, reader) in KEYS {
         let own = view.node(key).is_some_and(|node| !node.is_providers());
-        if !own || reader == grant {
+        // A refresh token that is configured has no use for an issuer either, which is said where
+        // all such grants are refused it.
+        if !own || reader == grant || (key == "issuer" && grant == "refresh_token") {
             continue;
         }
         let message = if key == "refresh_token" {
@@ -114,21 +121,38 @@ fn configured(
 
 fn browser(
     view: &View<'_>,
-    callback: Option<&Url>,
+    callback: (Option<&Url>, &[Listen]),
     parameters: &mut Parameters<'_>,
     report: &mut Report,
 ) -> Option<FirstRefreshToken> {
     let authorization_endpoint = endpoint(view, "authorization_endpoint", parameters, report);
     let redirect_uri = redirect_uri(view, callback, parameters, report);
+    let issuer = issuer(view, parameters, report);
     Some(FirstRefreshToken::AuthorizationCode {
         authorization_endpoint: authorization_endpoint?,
         redirect_uri: redirect_uri?,
+        issuer,
     })
+}
+
+/// RFC 9207: compared letter by letter, so it stays as it is written.
+fn issuer(view: &View<'_>, parameters: &mut Parameters<'_>, report: &mut Report) -> Option<String> {
+    let key = "issuer";
+    let node = view.node(key)?;
+    let text = parameters.url(node, key, false, report).ok()?;
+    let text = text.render(|_| None).ok()?;
+    let fits = Endpoint::parse(&text).is_ok_and(|it| it.url().query().is_none());
+    if !fits {
+        let message = "must be https://, or http:// to this machine, without user, query and \
+                       fragment: what the vendor calls its issuer";
+        view.problem(key, message, report);
+    }
+    fits.then_some(text)
 }
 
 fn redirect_uri(
     view: &View<'_>,
-    callback: Option<&Url>,
+    (callback, listen): (Option<&Url>, &[Listen]),
     parameters: &mut Parameters<'_>,
     report: &mut Report,
 ) -> Option<Url> {
@@ -157,5 +181,30 @@ fn redirect_uri(
                        like that, since vendors compare letter by letter";
         view.warning(key, message, report);
     }
+    if leads_nowhere(uri.url(), listen) {
+        let message = "leads to this machine, but not to where the broker takes redirects \
+                       (http://127.0.0.1:PORT/login/callback, with a port of server.listen): after \
+                       the consent the browser shows an error, and its address is to be pasted into \
+                       'token-broker login'";
+        view.warning(key, message, report);
+    }
     Some(uri.url().clone())
+}
+
+/// Whether a browser on this machine would come back to something else than the broker.
+fn leads_nowhere(uri: &Url, listen: &[Listen]) -> bool {
+    let here = match uri.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    // Port 0 is one that is not known yet.
+    let heard = listen.iter().any(|listen| match listen {
+        Listen::Tcp(address) => {
+            address.port() == 0 || Some(address.port()) == uri.port_or_known_default()
+        }
+        Listen::Unix(_) => false,
+    });
+    here && (uri.scheme() != "http" || uri.path() != CALLBACK || !heard)
 }

@@ -136,12 +136,13 @@ fn taken(store: &Store, server: &Server, report: &Report) -> HashMap<PathBuf, Us
 
 /// The file's own name in its folder without links, since a link in the file's place is replaced.
 fn place(path: &Path) -> PathBuf {
-    let folder = path
-        .parent()
-        .map(|folder| match folder.as_os_str().is_empty() {
-            true => Path::new("."),
-            false => folder,
-        });
+    let folder = path.parent().map(|folder| {
+        if folder.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            folder
+        }
+    });
     let folder = folder.and_then(|folder| folder.canonicalize().ok());
     match (folder, path.file_name()) {
         (Some(folder), Some(name)) => folder.join(name),

@@ -71,6 +71,7 @@ fn a_login_in_a_browser_comes_back_to_the_first_tcp_listener() {
         let FirstRefreshToken::AuthorizationCode {
             authorization_endpoint,
             redirect_uri,
+            issuer: None,
         } = &refreshing(&loaded, 0).first
         else {
             panic!("{:?}", refreshing(&loaded, 0))
@@ -119,10 +120,28 @@ fn redirects_go_to_https_or_to_this_machine() {
     for good in [
         "https://app.example.com/callback?x=1",
         "http://localhost:8656/login/callback",
-        "http://[::1]:1/x",
+        "http://[::1]:8656/login/callback",
     ] {
         let loaded = loaded(&format!("{BROWSER}redirect_uri = \"{good}\"\n"));
         assert!(!warned(&loaded, "integrations.crm.redirect_uri", ""));
+    }
+    // A port that is not known yet may be any.
+    let any = format!(
+        "server.listen = \"127.0.0.1:0\"\n{BROWSER}redirect_uri = \"http://127.0.0.1:9/login/callback\"\n"
+    );
+    assert!(!warned(&loaded(&any), "integrations.crm.redirect_uri", ""));
+    for nowhere in [
+        "http://localhost:8656/oauth/cb",
+        "http://localhost:8657/login/callback",
+        "http://127.0.0.1/login/callback",
+        "https://localhost:8656/login/callback",
+    ] {
+        let loaded = loaded(&format!("{BROWSER}redirect_uri = \"{nowhere}\"\n"));
+        let words = "not to where the broker takes redirects";
+        assert!(
+            warned(&loaded, "integrations.crm.redirect_uri", words),
+            "{nowhere}"
+        );
     }
     let bare = loaded(&format!("{BROWSER}redirect_uri = \"https://localhost\"\n"));
     let key = "integrations.crm.redirect_uri";
@@ -140,6 +159,45 @@ fn redirects_go_to_https_or_to_this_machine() {
             "https://",
         );
     }
+}
+
+/// As written, since it is compared letter by letter.
+#[test]
+fn the_issuer_of_redirects_can_be_named() {
+    let with = |issuer: &str| format!("{BROWSER}issuer = \"{issuer}\"\n");
+    for good in [
+        "https://auth.example.com",
+        "https://auth.example.com/realms/a/",
+    ] {
+        let loaded = loaded(&with(good));
+        let FirstRefreshToken::AuthorizationCode { issuer, .. } = &refreshing(&loaded, 0).first
+        else {
+            panic!("{:?}", refreshing(&loaded, 0))
+        };
+        assert_eq!(issuer.as_deref(), Some(good));
+    }
+    let key = "integrations.crm.issuer";
+    for bad in [
+        "http://auth.example.com",
+        "https://auth.example.com?x=1",
+        "https://auth.example.com/#x",
+        "auth.example.com",
+    ] {
+        refuses(&with(bad), key, "https://");
+    }
+    refuses(
+        &format!("{CRM}issuer = \"https://auth.example.com\"\n"),
+        key,
+        "not built yet",
+    );
+    let device = with("https://auth.example.com")
+        .replace("authorization_code", "device_code")
+        .replace("authorization_endpoint", "device_authorization_endpoint");
+    refuses(&device, key, "not used by grant = \"device_code\"");
+    // The vendor's own is no mistake of whoever logs in on another device.
+    let google = "[integrations.g]\nprovider = \"google\"\ngrant = \"device_code\"\nclient_id = \"a\"\n\
+                  client_secret = { file = \"/s\" }\nscope = \"email\"\n";
+    assert!(!warned(&loaded(google), "integrations.g.issuer", ""));
 }
 
 #[test]

@@ -85,18 +85,6 @@ fn files_that_cannot_be_written_are_refused() {
         "integrations.a.files.1.path",
         "needs one of its own",
     );
-    let alias = folder.path().join("alias");
-    std::os::unix::fs::symlink(folder.path(), &alias).unwrap();
-    let aliased = format!(
-        "[[integrations.a.files]]\npath = \"{}\"\n[[integrations.a.files]]\npath = \"{}\"\n",
-        at("token"),
-        at("alias/token")
-    );
-    refuses(
-        &one(&aliased),
-        "integrations.a.files.1.path",
-        "needs one of its own",
-    );
     let demand = file(&at("token"), "[integrations.a.refresh]\nwhen = \"demand\"");
     refuses(&demand, "integrations.a.files", "asks for nothing");
     refuses(
@@ -116,6 +104,24 @@ fn files_that_cannot_be_written_are_refused() {
         options,
     )
     .unwrap();
+}
+
+#[test]
+fn two_files_are_not_one_behind_a_link() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let alias = folder.path().join("alias");
+    std::os::unix::fs::symlink(folder.path(), &alias).unwrap();
+    let aliased = format!(
+        "[[integrations.a.files]]\npath = \"{}\"\n[[integrations.a.files]]\npath = \"{}\"\n",
+        at("token"),
+        at("alias/token")
+    );
+    refuses(
+        &one(&aliased),
+        "integrations.a.files.1.path",
+        "needs one of its own",
+    );
 }
 
 /// The store's file is there, or is not yet; a link leads to it, or to its folder.

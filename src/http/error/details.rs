@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::{Problem, Reason};
+use super::{Problem, Reason, answer};
 use crate::base::{ErrorCode, Failure, HumanDuration};
 use crate::snapshot::{Denied, LoginError};
 
@@ -77,11 +77,21 @@ impl Problem {
                     .about(name)
             }
             LoginError::Failed(failure) => Self::login_failed(name, failure),
+            LoginError::TooSoon(wait) => {
+                let seconds = answer::retry_seconds(*wait);
+                let detail = format!(
+                    "A code for a login of '{name}' was asked for moments ago, and the broker asks the vendor for few. \
+                     Begin again in {seconds} s."
+                );
+                let mut problem = Self::new(Reason::LoginLater, detail).about(name);
+                problem.0.retry_after = *wait;
+                problem
+            }
             LoginError::Busy => {
                 let detail = format!(
                     "The broker has no time for a login of '{name}' right now. Try again in a moment."
                 );
-                Self::new(Reason::Code(ErrorCode::TemporarilyUnavailable), detail).about(name)
+                Self::new(Reason::LoginLater, detail).about(name)
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Consent over real sockets, with workers that do what the test says.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::task::JoinHandle;
@@ -15,6 +16,8 @@ use crate::spec::Access;
 struct Script {
     given: Mutex<Vec<String>>,
     answers: Mutex<Vec<Result<(), LoginError>>>,
+    /// Completes none before the next one has come, which then finds that no login is waiting.
+    in_pairs: AtomicBool,
 }
 
 struct Worker {
@@ -74,6 +77,11 @@ async fn work(name: &'static str, mut board: Board, script: Arc<Script>) {
             }
             Login::Complete { redirect, reply } => {
                 script.given.lock().unwrap().push(redirect.expose().into());
+                let next = if script.in_pairs.load(Ordering::SeqCst) {
+                    Some(board.called().await)
+                } else {
+                    None
+                };
                 let answers = script.answers.lock().unwrap().pop();
                 let answer = answers.unwrap_or(Ok(()));
                 board.publish(Snapshot {
@@ -85,6 +93,11 @@ async fn work(name: &'static str, mut board: Board, script: Arc<Script>) {
                 });
                 // Whoever asked may be gone.
                 drop(reply.send(answer));
+                if let Some(Call::Login(Login::Complete { redirect, reply })) = next {
+                    tokio::task::yield_now().await;
+                    script.given.lock().unwrap().push(redirect.expose().into());
+                    drop(reply.send(Err(LoginError::NotBegun)));
+                }
             }
         }
     }
@@ -401,6 +414,36 @@ async fn an_integration_may_be_named_callback() {
     assert_eq!(worker.given().len(), 2);
 }
 
+/// As a browser does that is asked to reload, or somebody who pastes what it has delivered.
+#[tokio::test(start_paused = true)]
+async fn a_redirect_that_comes_twice_at_once_is_called_completed() {
+    let (site, crm, _) = site();
+    crm.script.in_pairs.store(true, Ordering::SeqCst);
+    for (number, pasted) in [(1, false), (2, true)] {
+        begin(&site, "crm").await;
+        let query = format!("code=c&state=st-crm-{number}");
+        let second = async {
+            if pasted {
+                site.post("/login/crm/complete", OURS, &query).await
+            } else {
+                browser(&site, &query).await
+            }
+        };
+        let (first, second) = tokio::join!(browser(&site, &query), second);
+        // Either may be the first with the worker.
+        let (first, second) = if first.status == 200 {
+            (first, second)
+        } else {
+            (second, first)
+        };
+        assert_eq!(first.status, 200, "{first:?}");
+        assert_eq!(second.status, 400, "{second:?}");
+        assert!(second.body.contains("already completed"), "{second:?}");
+        assert!(!second.body.contains("not completed"), "{second:?}");
+        assert_eq!(crm.given().len(), number * 2, "both were with the worker");
+    }
+}
+
 /// The page to which browsers come back needs no header; a login of that name does.
 #[tokio::test(start_paused = true)]
 async fn an_integration_named_callback_has_the_same_guards() {
@@ -441,6 +484,12 @@ async fn a_worker_that_is_gone_or_silent_holds_nobody() {
             (503, "temporarily_unavailable".into())
         );
         assert!(reply.header("retry-after").is_some(), "{reply:?}");
+    }
+    site.context.health.set_store_held(true);
+    for path in ["/login/gone", "/login/gone/complete"] {
+        let reply = site.post(path, "", "code=c&state=s").await;
+        assert_eq!(reply.status, 503, "{reply:?}");
+        assert!(reply.body.contains("held by another broker"), "{reply:?}");
     }
     site.context.health.stopping();
     let reply = site.post("/login/gone", "", "").await;

@@ -53,6 +53,7 @@ pub(super) fn consented(name: &str) -> (Entry, Board) {
         first: FirstRefreshToken::AuthorizationCode {
             authorization_endpoint: Endpoint::parse("https://auth.example.com/authorize").unwrap(),
             redirect_uri: "http://127.0.0.1:8656/login/callback".parse().unwrap(),
+            issuer: None,
         },
         refresh_endpoint: None,
         rotation: Rotation::Always,

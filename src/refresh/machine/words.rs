@@ -158,6 +158,7 @@ pub(super) fn dead(spec: &Integration, chain: &Chain, mut refusal: Failure, now:
         refusal.hint = Some(format!("the refresh token expired at {ended}: {remedy}"));
     } else {
         refusal.hint = Some(match refusal.hint {
+            Some(hint) if hint.contains(&format!("token-broker login {id}")) => hint,
             Some(hint) => format!("{hint}; {remedy}"),
             None => remedy,
         });
@@ -218,4 +219,48 @@ pub(super) fn to_repeat(spec: &Integration, mut failure: Failure, wait: Duration
         None => format!("begin again{way}: 'token-broker login {id}'"),
     });
     failure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Secret;
+    use crate::refresh::machine::tests::now;
+    use crate::refresh::tests::{failure, rotating};
+    use crate::spec::{Endpoint, Grant};
+    use std::sync::Arc;
+
+    #[test]
+    fn a_dead_grant_names_the_way_out_once() {
+        let mut spec = rotating();
+        if let Grant::RefreshToken(_, refreshing) = &mut spec.grant {
+            let endpoint = Endpoint::parse("https://auth.example.com/device").unwrap();
+            Arc::make_mut(refreshing).first = FirstRefreshToken::DeviceCode {
+                device_authorization_endpoint: endpoint,
+            };
+        }
+        let chain = Chain {
+            refresh_token: Secret::new("refresh"),
+            bound_to: BoundTo {
+                client_id: String::new(),
+                at: "acme".into(),
+            },
+            received_at: now(0).wall,
+            used_at: None,
+            expires_at: None,
+            idle_lifetime: None,
+            configured: None,
+            intent: None,
+        };
+        let way = "token-broker login acme";
+        for hint in ["the vendor says why", "it is dead: token-broker login acme"] {
+            let refusal = Failure {
+                hint: Some(hint.to_owned()),
+                ..failure(ErrorCode::LoginRequired)
+            };
+            let said = dead(&spec, &chain, refusal, now(0)).hint.unwrap();
+            assert!(said.starts_with(hint), "{said}");
+            assert_eq!(said.matches(way).count(), 1, "{said}");
+        }
+    }
 }

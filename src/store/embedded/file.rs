@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::OFlags;
+use rustix::fs::{Gid, Uid};
 use rustix::io::Errno;
+use rustix::process::geteuid;
 
 #[cfg(test)]
 use super::faults::Faults;
@@ -111,8 +113,23 @@ fn not_opened(path: &Path, error: &io::Error) -> OpenProblem {
         ErrorKind::NotFound => OpenProblem::Missing,
         ErrorKind::IsADirectory => OpenProblem::NotAFile("a directory"),
         _ if path.is_dir() => OpenProblem::NotAFile("a directory"),
+        ErrorKind::PermissionDenied => denied(path, error),
         _ => OpenProblem::io("opening it for reading and writing", error),
     }
+}
+
+/// Says whose it is: most often somebody else made it, with a command run as another user.
+fn denied(path: &Path, error: &io::Error) -> OpenProblem {
+    let doing = "opening it for reading and writing";
+    let mut why = error.kind().to_string();
+    let (we, owner) = (geteuid().as_raw(), std::fs::symlink_metadata(path));
+    if let Some(owner) = owner.ok().map(|it| it.uid()).filter(|owner| *owner != we) {
+        why = format!(
+            "{why}; it belongs to user {owner} and this process runs as user {we}: run it as \
+             {owner}, or give the file to {we} (chown)"
+        );
+    }
+    OpenProblem::Io { doing, why }
 }
 
 fn lock(file: &File) -> Result<(), OpenProblem> {
@@ -154,6 +171,9 @@ pub(super) fn made(
         .custom_flags((OFlags::NOFOLLOW | OFlags::CLOEXEC).bits().cast_signed())
         .open(&unfinished)
         .map_err(|error| OpenProblem::io("making a file in its directory", &error))?;
+    if taken == Taken::Keep {
+        give_to_owner_of(folder, &empty);
+    }
     let mut locked = Locked::new(empty, path);
     let finished = lock(&locked.file)
         .and_then(|()| fill(&locked))
@@ -163,6 +183,18 @@ pub(super) fn made(
         drop(std::fs::remove_file(&unfinished));
     }
     finished.map(|named| named.then_some(locked))
+}
+
+/// What root makes for a broker that runs as somebody else, that broker must be able to open. Where
+/// root may not give files away, the file is root's, as any other would be.
+fn give_to_owner_of(folder: &Path, file: &File) {
+    if !geteuid().is_root() {
+        return;
+    }
+    if let Ok(owner) = std::fs::metadata(folder) {
+        let (uid, gid) = (Uid::from_raw(owner.uid()), Gid::from_raw(owner.gid()));
+        let _root_keeps_it = rustix::fs::fchown(file, Some(uid), Some(gid));
+    }
 }
 
 fn name_it(locked: &mut Locked, unfinished: &Path, taken: Taken) -> Result<bool, OpenProblem> {
@@ -204,4 +236,41 @@ fn folder(path: &Path) -> Result<&Path, OpenProblem> {
         made.map_err(|error| OpenProblem::io("making its directory", &error))?;
     }
     Ok(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_another_user_says_whose_it_is_and_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.redb");
+        let said = || not_opened(&path, &ErrorKind::PermissionDenied.into()).to_string();
+        File::create(&path).unwrap();
+        assert!(!said().contains("belongs to"), "our own: {}", said());
+        if geteuid().is_root() {
+            let other = Some(Uid::from_raw(65_532));
+            rustix::fs::chown(&path, other, None).unwrap();
+            let words = "it belongs to user 65532 and this process runs as user 0: run it as 65532";
+            assert!(said().contains(words), "{}", said());
+        }
+    }
+
+    #[test]
+    fn what_root_makes_belongs_to_whom_its_directory_belongs() {
+        let folder = tempfile::tempdir().unwrap();
+        let owner = if geteuid().is_root() {
+            let other = (Uid::from_raw(65_532), Gid::from_raw(65_531));
+            rustix::fs::chown(folder.path(), Some(other.0), Some(other.1)).unwrap();
+            (65_532, 65_531)
+        } else {
+            (geteuid().as_raw(), rustix::process::getegid().as_raw())
+        };
+        let path = folder.path().join("state.redb");
+        made(&path, Taken::Keep, |_| Ok(())).unwrap().unwrap();
+        let there = std::fs::metadata(&path).unwrap();
+        assert_eq!((there.uid(), there.gid()), owner);
+        assert_eq!(there.mode() & 0o777, 0o600);
+    }
 }

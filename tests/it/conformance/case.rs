@@ -260,12 +260,17 @@ fn consent(one: &Integration, request: &TokenRequest) -> Option<Consent> {
     let refreshing = one.grant.refreshing()?;
     let written = |duration: Option<Duration>| duration.map(|it| HumanDuration(it).to_string());
     let url = |endpoint: &Endpoint| Some(endpoint.url().to_string());
+    let mut named = None;
     let (authorization_endpoint, device_authorization_endpoint) = match &refreshing.first {
         FirstRefreshToken::Configured(_) => (None, None),
         FirstRefreshToken::AuthorizationCode {
             authorization_endpoint,
+            issuer,
             ..
-        } => (url(authorization_endpoint), None),
+        } => {
+            named.clone_from(issuer);
+            (url(authorization_endpoint), None)
+        }
         FirstRefreshToken::DeviceCode {
             device_authorization_endpoint,
         } => (None, url(device_authorization_endpoint)),
@@ -273,6 +278,7 @@ fn consent(one: &Integration, request: &TokenRequest) -> Option<Consent> {
     Some(Consent {
         grant: one.grant.name().to_owned(),
         authorization_endpoint,
+        issuer: named,
         device_authorization_endpoint,
         scope: request.scope.clone(),
         rotates: refreshing.rotates(),

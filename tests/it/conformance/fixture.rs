@@ -79,6 +79,7 @@ pub(super) enum Presented {
 pub(super) struct Consent {
     pub(super) grant: String,
     pub(super) authorization_endpoint: Option<String>,
+    pub(super) issuer: Option<String>,
     pub(super) device_authorization_endpoint: Option<String>,
     pub(super) scope: Option<String>,
     /// Whether using a refresh token may spend it.

@@ -127,6 +127,7 @@ fn by_code(authorization_endpoint: &str) -> FirstRefreshToken {
     FirstRefreshToken::AuthorizationCode {
         authorization_endpoint: Endpoint::parse(authorization_endpoint).unwrap(),
         redirect_uri: BACK.parse().unwrap(),
+        issuer: None,
     }
 }
 

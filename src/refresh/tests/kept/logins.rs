@@ -11,6 +11,7 @@ fn consented() -> Integration {
     refreshing(&mut spec).first = FirstRefreshToken::AuthorizationCode {
         authorization_endpoint: Endpoint::parse("https://auth.example.com/authorize").unwrap(),
         redirect_uri: "http://127.0.0.1:8656/login/callback".parse().unwrap(),
+        issuer: None,
     };
     spec
 }
