@@ -36,6 +36,7 @@ impl Typing {
         }
     }
 
+    #[cfg(target_os = "linux")]
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
