@@ -88,7 +88,6 @@ impl Process {
     }
 
     /// `kill -9`, unless it is dead already.
-    #[cfg(feature = "faults")]
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
