@@ -105,10 +105,13 @@ fuzz_target!(|data: &[u8]| {
     let issued = match judge(integration, &response, &held, now, number % 2 == 1, 0) {
         Outcome::Issued(issued) => *issued,
         Outcome::Transient { failure, .. }
+        | Outcome::Ambiguous { failure, .. }
         | Outcome::BadCredential(failure)
         | Outcome::BadRequest(failure)
         | Outcome::DeadGrant(failure) => return check_failure(&failure),
-        Outcome::Expired(_) | Outcome::SecretUnavailable(_) => unreachable!(),
+        Outcome::AuthorizationPending { .. }
+        | Outcome::Expired(_)
+        | Outcome::SecretUnavailable(_) => unreachable!(),
     };
     assert!((200..300).contains(&response.status));
     let token = issued.access_token.expose().to_owned();

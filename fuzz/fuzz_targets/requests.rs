@@ -10,7 +10,9 @@ use std::time::Duration;
 use libfuzzer_sys::fuzz_target;
 use token_broker::base::{Clock, ErrorCode, Failure, Issued, Now, Secret, Timestamp, TokioClock};
 use token_broker::config::{Env, Format, Options, load_text};
-use token_broker::http::{Context, Directory, Entry, Health, Router, fuzz, main_router};
+use token_broker::http::{
+    Configuration, Context, Directory, Entry, Health, Logins, Router, fuzz, main_router,
+};
 use token_broker::snapshot::{ApiCall, Board, Doing, Held, Snapshot, board};
 use token_broker::spec::Spec;
 use token_broker::telemetry::{IntegrationCounters, Metrics};
@@ -68,6 +70,7 @@ fn snapshot(name: &str, now: Now) -> Snapshot {
                 sent_at: now,
                 lifetime: (name == "good").then_some(Duration::from_secs(3600)),
                 secret_in_use: None,
+                refresh_token: None,
             };
             let api = ApiCall {
                 base_url: None,
@@ -89,7 +92,7 @@ fn site() -> (Router, Vec<Board>) {
     let mut boards = Vec::new();
     let mut entries = Vec::new();
     for integration in &SPEC.integrations {
-        let (board, reader) = board(snapshot(integration.id.as_str(), now), false);
+        let (board, reader) = board(snapshot(integration.id.as_str(), now), false, false);
         boards.push(board);
         entries.push(Entry {
             integration: Arc::clone(integration),
@@ -103,8 +106,9 @@ fn site() -> (Router, Vec<Board>) {
         clock,
         metrics: Arc::new(Metrics::default()),
         server: SPEC.server.clone(),
-        access: SPEC.access.clone(),
-        loaded_at: now.wall,
+        access: Arc::new(SPEC.access.clone()).into(),
+        configuration: Configuration::new(now.wall),
+        logins: Logins::default(),
     };
     (main_router(Arc::new(context)), boards)
 }
