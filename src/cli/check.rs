@@ -85,6 +85,7 @@ fn ending_secrets(spec: &Spec, path: &Path, now: Timestamp) -> Vec<Problem> {
         for secret in one.grant.ending_secrets(now) {
             let kind = match secret.kind {
                 SecretKind::ClientSecret => "client_secret",
+                SecretKind::ClientKey => "client_assertion.key",
                 SecretKind::Key => "assertion.key",
                 SecretKind::Token => "token",
             };

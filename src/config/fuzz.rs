@@ -3,6 +3,7 @@
 use super::problem::{Problems, Report};
 use super::provider::{Provider, read_provider};
 use super::{Format, fill};
+use crate::spec::Misfit;
 
 /// Reads a text as the provider file `acme`.
 pub fn provider_file(text: &str, format: Format) -> Result<Provider, Problems> {
@@ -12,6 +13,6 @@ pub fn provider_file(text: &str, format: Format) -> Result<Provider, Problems> {
 }
 
 /// A parameter's value as it is written behind `before`, the beginning of a URL.
-pub fn land(before: &str, value: &str) -> Result<String, &'static str> {
+pub fn land(before: &str, value: &str) -> Result<String, Misfit> {
     fill::land(before, value, false)
 }

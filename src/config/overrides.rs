@@ -143,11 +143,13 @@ pub(super) fn integrations(
 fn put(variable: &Variable<'_>, table: &mut Table, key: Key, rest: &[&str], report: &mut Report) {
     match (key.kind, rest) {
         (Kind::Table(_), []) => variable.wrong(report, "names a table, not a key"),
-        (Kind::Map | Kind::Scalars | Kind::Free | Kind::Params | Kind::Rules(_), _) => variable
-            .wrong(
-                report,
-                "cannot be set by a variable: names in this table are free, write it in the file",
-            ),
+        (
+            Kind::Map | Kind::Scalars | Kind::Free | Kind::Params | Kind::Choices | Kind::Rules(_),
+            _,
+        ) => variable.wrong(
+            report,
+            "cannot be set by a variable: names in this table are free, write it in the file",
+        ),
         (Kind::Table(keys), [next, rest @ ..]) => {
             let next = next.replace('-', "_");
             let Some(inner) = keys.iter().find(|inner| inner.name == next) else {

@@ -4,8 +4,8 @@
 //! the test that a typo in any key is refused. What a value means is `lower`'s business.
 
 use Kind::{
-    Bool, Choice, Duration, Free, Integer, Later, List, Map, Number, Scalars, Secret, Secrets,
-    Text, TextOrList, Time,
+    Bool, Choice, Choices, Duration, Free, Integer, Later, List, Map, Number, Scalars, Secret,
+    Secrets, Text, TextOrList, Time,
 };
 
 /// What belongs at a key.
@@ -34,8 +34,10 @@ pub(super) enum Kind {
     /// Names of the operator's choosing, each with any JSON value but null.
     Free,
     Table(&'static [Key]),
-    /// In a provider file only: request parameters (strings) and definitions (tables).
+    /// In a provider file only: request parameters (values) and definitions (tables).
     Params,
+    /// Names of a provider file's choosing, each with a string, or with a table of names and strings.
+    Choices,
     /// A list of tables.
     Rules(&'static [Key]),
     /// Part of the design, refused by name until it is built.
@@ -120,23 +122,27 @@ const REFRESH: &[Key] = &[
 ];
 
 const RESPONSE: &[Key] = &[
-    key("access_token", Text),
-    key("expires_in", Text),
+    key("format", Choice(&["json", "raw"])),
+    key("access_token", TextOrList),
+    key("expires_in", TextOrList),
     key(
         "expires_in_unit",
-        Choice(&["seconds", "milliseconds", "minutes"]),
+        Choice(&["seconds", "milliseconds", "minutes", "d:hh:mm", "unix_time"]),
     ),
-    key("expires_at", Text),
+    key("zero_means_never", Bool),
+    key("expires_at", TextOrList),
+    key("issued_at", Text),
     key("default_lifetime", Duration),
     key("max_lifetime", Duration),
     key("token_type", Text),
     key("success", Scalars),
     key("error", TextOrList),
     key("error_description", TextOrList),
-    key("scope", Text),
-    key("refresh_token", Text),
-    key("refresh_token_expires_in", Text),
+    key("scope", TextOrList),
+    key("refresh_token", TextOrList),
+    key("refresh_token_expires_in", TextOrList),
     key("retry_after", Text),
+    key("urls", List),
 ];
 
 const API: &[Key] = &[
@@ -149,6 +155,7 @@ const API: &[Key] = &[
 const ASSERTION: &[Key] = &[
     key("key", Secrets),
     key("passphrase", Secret),
+    key("certificate", Secret),
     key("algorithm", Text),
     key("kid", Text),
     key("issuer", Text),
@@ -164,8 +171,37 @@ const ASSERTION: &[Key] = &[
     key("grant_type", Text),
 ];
 
-/// Without the keys of `ASSERTION` that hold secrets, which are the operator's alone.
-const ASSERTION_OF_PROVIDERS: &[Key] = ASSERTION.split_at(2).1;
+/// The keys of `ASSERTION` that hold secrets come first: they are the operator's alone.
+const SECRETS_OF_ASSERTIONS: usize = 3;
+/// Those that say how a bearer is sent come last.
+const SENDING_OF_ASSERTIONS: usize = 2;
+
+const CLIENT_ASSERTION: &[Key] = ASSERTION
+    .split_at(ASSERTION.len() - SENDING_OF_ASSERTIONS)
+    .0;
+const ASSERTION_OF_PROVIDERS: &[Key] = ASSERTION.split_at(SECRETS_OF_ASSERTIONS).1;
+const CLIENT_ASSERTION_OF_PROVIDERS: &[Key] = CLIENT_ASSERTION.split_at(SECRETS_OF_ASSERTIONS).1;
+
+const REQUEST: &[Key] = &[
+    key("method", Choice(&["POST", "GET"])),
+    key("url", Text),
+    key("headers", Map),
+    key("query", Map),
+    key("form", Map),
+    key("json", Free),
+    key("success", Scalars),
+    key("hosts", List),
+];
+
+const STEP: &[Key] = &[
+    key("request", Kind::Table(REQUEST)),
+    key("assertion", Kind::Table(CLIENT_ASSERTION)),
+];
+
+const STEP_OF_PROVIDERS: &[Key] = &[
+    key("request", Kind::Table(REQUEST)),
+    key("assertion", Kind::Table(CLIENT_ASSERTION_OF_PROVIDERS)),
+];
 
 const FILE: &[Key] = &[
     key("path", Text),
@@ -178,18 +214,28 @@ pub(super) const INTEGRATION: &[Key] = &[
     key("provider", Text),
     key("required", Bool),
     key("grant", Text),
+    key("issuer", Text),
     key("token_endpoint", Text),
     key("token_endpoint_auth_method", Text),
     key("basic_encoding", Choice(&["form", "raw"])),
-    key("request_format", Choice(&["form", "json", "query"])),
+    key(
+        "request_format",
+        Choice(&["form", "json", "query", "multipart"]),
+    ),
     key("method", Choice(&["POST", "GET"])),
     key("client_id", Text),
     key("client_secret", Secrets),
     key("client_secret_expires_at", Time),
+    key("client_assertion", Kind::Table(CLIENT_ASSERTION)),
+    key("client_assertion_file", Text),
+    key("client_certificate", Secret),
+    key("client_key", Secret),
     key("scope", TextOrList),
     key("scope_separator", Text),
-    key("params", Map),
+    key("params", Free),
     key("headers", Map),
+    key("parameter_names", Map),
+    key("query_parameters", List),
     key("token", Secret),
     key("token_type", Text),
     key("expires_at", Time),
@@ -198,11 +244,6 @@ pub(super) const INTEGRATION: &[Key] = &[
     key("refresh", Kind::Table(REFRESH)),
     key("net", Kind::Table(NET)),
     key("assertion", Kind::Table(ASSERTION)),
-    key("issuer", Text),
-    key("client_assertion", Later),
-    key("client_assertion_file", Later),
-    key("client_certificate", Later),
-    key("client_key", Later),
     key("files", Kind::Rules(FILE)),
     key("refresh_token", Secret),
     key("refresh_endpoint", Text),
@@ -215,15 +256,16 @@ pub(super) const INTEGRATION: &[Key] = &[
     key("authorization_endpoint", Text),
     key("device_authorization_endpoint", Text),
     key("redirect_uri", Text),
-    key("subject_token", Later),
-    key("subject_token_type", Later),
-    key("requested_token_type", Later),
-    key("actor_token", Later),
-    key("actor_token_type", Later),
-    key("username", Later),
-    key("password", Later),
-    key("request", Later),
-    key("steps", Later),
+    key("subject_token", Secret),
+    key("subject_token_type", Text),
+    key("requested_token_type", Text),
+    key("actor_token", Secret),
+    key("actor_token_type", Text),
+    key("username", Text),
+    key("password", Secret),
+    key("request", Kind::Table(REQUEST)),
+    key("steps", Kind::Rules(STEP)),
+    key("dpop", Later),
     key("url", Later),
     key("caller_token", Later),
 ];
@@ -236,7 +278,7 @@ pub(super) const PARAM: &[Key] = &[
     key("default", Text),
     key("example", Text),
     key("secret", Bool),
-    key("choices", Map),
+    key("choices", Choices),
     key("sent_as", Text),
 ];
 
@@ -275,8 +317,14 @@ const NOT_IN_PROVIDERS: &[&str] = &[
     "required",
     "client_secret",
     "client_secret_expires_at",
+    "client_assertion_file",
+    "client_certificate",
+    "client_key",
     "token",
     "refresh_token",
+    "subject_token",
+    "actor_token",
+    "password",
     "expires_at",
     "params",
     "net",
@@ -289,12 +337,14 @@ pub(super) fn provider_file() -> Vec<Key> {
         .iter()
         .filter(|key| !NOT_IN_PROVIDERS.contains(&key.name))
         .chain(PROVIDER_OWN)
-        .map(|key| match key.name {
-            "assertion" => Key {
-                kind: Kind::Table(ASSERTION_OF_PROVIDERS),
-                ..*key
-            },
-            _ => *key,
+        .map(|key| {
+            let kind = match key.name {
+                "assertion" => Kind::Table(ASSERTION_OF_PROVIDERS),
+                "client_assertion" => Kind::Table(CLIENT_ASSERTION_OF_PROVIDERS),
+                "steps" => Kind::Rules(STEP_OF_PROVIDERS),
+                _ => key.kind,
+            };
+            Key { kind, ..*key }
         })
         .collect()
 }
@@ -310,6 +360,11 @@ pub(super) fn merges(name: &str) -> bool {
             | "success"
             | "api"
             | "assertion"
+            | "client_assertion"
+            | "parameter_names"
+            | "request"
+            | "form"
+            | "json"
             | "claims"
             | "query"
             | "refresh"

@@ -72,8 +72,18 @@ fn check_value(node: &mut Node, kind: Kind, at: &str, report: &mut Report) {
         (Kind::Free, Raw::Table(table)) => return check_free(table, at, MAX_DEPTH, report),
         (Kind::Params, Raw::Table(table)) => {
             for (name, node) in &mut table.0 {
+                let at = join(at, name);
+                match &node.raw {
+                    Raw::Table(_) => check_value(node, Kind::Table(PARAM), &at, report),
+                    _ => check_free_value(node, &at, MAX_DEPTH, report),
+                }
+            }
+            return;
+        }
+        (Kind::Choices, Raw::Table(table)) => {
+            for (name, node) in &mut table.0 {
                 let kind = match &node.raw {
-                    Raw::Table(_) => Kind::Table(PARAM),
+                    Raw::Table(_) => Kind::Map,
                     _ => Kind::Text,
                 };
                 check_value(node, kind, &join(at, name), report);
@@ -186,7 +196,7 @@ fn wrong(kind: Kind, raw: &Raw) -> Option<String> {
             _ => "must be a table of strings, whole numbers or true and false".to_owned(),
         },
         Kind::Free => "must be a table of names and values".to_owned(),
-        Kind::Map => "must be a table of names and strings".to_owned(),
+        Kind::Map | Kind::Choices => "must be a table of names and strings".to_owned(),
         Kind::Table(_) | Kind::Params => "must be a table".to_owned(),
         Kind::Rules(_) => "must be a list of tables".to_owned(),
         Kind::Later => NOT_BUILT.to_owned(),

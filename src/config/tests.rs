@@ -8,8 +8,8 @@ use super::schema::{INTEGRATION, Key, Kind, SECTIONS};
 use super::*;
 use crate::base::Secret;
 use crate::spec::{
-    Assertion, BasicEncoding, Bearer, Claim, ClientAuth, Grant, Listen, Part, Phrase,
-    RequestFormat, RequestValue, SecretSource, TokenRequest,
+    Assertion, BasicEncoding, Bearer, ClientAuth, Draft, Grant, Listen, Part, Phrase,
+    RequestFormat, SecretSource, TokenRequest,
 };
 
 mod files;
@@ -138,9 +138,9 @@ fn what_is_not_built_yet_is_refused_by_name() {
     for line in [
         "callers.x.allow = []",
         "store.kind = \"postgres\"",
-        "integrations.a.grant = \"token_exchange\"",
-        "integrations.a.client_assertion.key = \"x\"",
-        "integrations.a.issuer = \"https://x.example\"",
+        "integrations.a.grant = \"broker\"",
+        "integrations.a.url = \"https://x.example\"",
+        "integrations.a.dpop = true",
     ] {
         let problems = refused(line);
         assert!(
@@ -148,11 +148,6 @@ fn what_is_not_built_yet_is_refused_by_name() {
             "{line}: {problems}"
         );
     }
-    refuses(
-        &format!("{BILLING}token_endpoint_auth_method = \"private_key_jwt\""),
-        "integrations.billing.token_endpoint_auth_method",
-        "not built yet",
-    );
 }
 
 /// A line of its own, the key to blame, and words of the message.
@@ -294,11 +289,16 @@ const WRONG_IN_BILLING: &[(&str, &str, &str)] = &[
     ("token = \"x\"", "token", "not used by"),
     ("method = \"GET\"", "method", "query"),
     (
-        "params = { grant_type = \"x\" }",
-        "params.grant_type",
+        "params = { client_id = \"x\" }",
+        "params.client_id",
         "set by the grant",
     ),
-    ("params = { n = 5 }", "params.n", "in quotes"),
+    (
+        "params = { n = { a = 5 } }",
+        "params.n",
+        "only request_format = \"json\"",
+    ),
+    ("params = { n = nan }", "params.n", "JSON can write"),
     (
         "headers = { \"Content-Type\" = \"x\" }",
         "headers.Content-Type",
@@ -452,7 +452,7 @@ fn a_providers_assertion_takes_parameters_in_names_and_values() {
     );
     assert_eq!(
         assertion.claims[1].1,
-        Claim::Text(Phrase(vec![Part::Now(300)]))
+        Draft::Text(Phrase::new([Part::Now(300)]))
     );
     std::fs::write(&file, provider("a = { b = [\"{typo}\"] }")).unwrap();
     refuses(

@@ -1,67 +1,53 @@
-//! A token endpoint as a source: how an exchange runs.
+//! A vendor that is asked, as a source: how an exchange runs.
 //!
-//! `elsewhere` is what grants with refresh tokens need besides, `device` begins a device flow.
+//! `reach` says where a request goes, `reading` reads what it is made of, `token` asks a token endpoint,
+//! `steps` makes requests of a vendor's own kind, `device` begins a device flow, `sending` sends and
+//! judges.
 //!
-//! Invariant: a permit of the endpoint's gate is held for nothing but a request under way and its
+//! Invariant: a permit of an endpoint's gate is held for nothing but a request under way and its
 //! count.
 
 mod device;
-mod elsewhere;
+mod reach;
+mod reading;
+mod sending;
+mod steps;
+mod token;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::answer::Answer;
-use super::assertion;
 use super::candidates::{Candidates, Pair, pairs};
+use super::discovery::Which;
 use super::fixed::failure;
-use super::presented::Presented;
-use super::request::{self, Filled};
+use super::lifetime::Oddity;
+use super::request::Filled;
 use super::skew::Skew;
-use super::verdict::{self, Context};
-use super::{Ask, DeviceAuthorization, MaySend, Outcome, Present, TokenSource, Trace, trace};
-use crate::base::{Clock, CrashPoint, ErrorCode, Failure, Mono, Now, Secret, crash_point};
-use crate::net;
+use super::way::Ways;
+use super::{Ask, DeviceAuthorization, MaySend, Outcome, Present, SourceError, TokenSource, Trace};
+use crate::base::{Clock, ErrorCode, Failure, Mono, Now, Secret};
 use crate::secrets;
-use crate::spec::{
-    Bearer, FirstRefreshToken, Grant, Integration, RequestValue, SecretSource, TokenRequest,
-};
+use crate::spec::{self, FirstRefreshToken, Integration, Reissue, SecretSource};
 
-use elsewhere::Aim;
-pub(super) use elsewhere::{Elsewhere, Place};
+use reach::{Found, Reach};
 
 const SILENT: &str = "a secret's source does not answer";
 
-/// What an endpoint shares with others.
-pub(super) struct Shared<'a> {
-    pub(super) client: net::Client,
-    pub(super) gate: Arc<Semaphore>,
-    /// For grants with refresh tokens.
-    pub(super) elsewhere: Option<Elsewhere>,
-    pub(super) vault: &'a secrets::Vault,
-    pub(super) clock: Arc<dyn Clock>,
-}
-
-enum Input {
-    Text(Secret),
-    Source(secrets::Handle),
-}
-
-/// What assertions are made of.
-struct Signing {
-    bearer: Arc<Bearer>,
+/// What signs for the grant, or for the client.
+struct Signer {
+    /// Of the grant: those of a client are its credentials.
     keys: Candidates,
     passphrase: Option<secrets::Handle>,
+    certificate: Option<secrets::Handle>,
 }
 
 /// What one exchange leaves for the next.
 #[derive(Default)]
 struct Memory {
-    /// Indices of the client secret and of the key that worked last.
+    /// Indices of the credential and of the key that worked last.
     worked: (usize, usize),
     /// Those refused in an exchange that ended in passing trouble: tried last when it is repeated.
     refused: Vec<Pair>,
@@ -69,28 +55,32 @@ struct Memory {
     html_refusals: u32,
     /// The token before: a vendor may repeat it in an error.
     token: Option<Secret>,
+    /// Told once, until it is another one.
+    oddity: Option<Oddity>,
 }
 
-/// A token endpoint.
+/// A vendor that is asked.
 pub(super) struct Endpoint {
     integration: Arc<Integration>,
-    request: Arc<TokenRequest>,
-    host: String,
-    client: net::Client,
-    gate: Arc<Semaphore>,
+    reach: Reach,
     clock: Arc<dyn Clock>,
-    secrets: Candidates,
-    signing: Option<Signing>,
-    params: Vec<Input>,
-    headers: Vec<Input>,
-    elsewhere: Option<Box<Elsewhere>>,
+    /// Client secrets, or the keys that sign for the client.
+    credentials: Candidates,
+    /// Of the grant, and of the client.
+    signers: [Option<Box<Signer>>; 2],
+    /// What stands in parameters, headers and requests.
+    inputs: Vec<(SecretSource, secrets::Handle)>,
+    /// The refresh token of the configuration.
+    first: Option<Box<secrets::Handle>>,
     changes: Arc<secrets::Changes>,
     memory: Mutex<Memory>,
 }
 
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Endpoint({}, {})", self.integration.id, self.host)
+        let endpoint = self.integration.grant.endpoint();
+        let host = endpoint.map_or("", |endpoint| endpoint.host());
+        write!(f, "Endpoint({}, {host})", self.integration.id)
     }
 }
 
@@ -100,11 +90,15 @@ impl TokenSource for Endpoint {
     }
 
     fn device_authorization(&self) -> BoxFuture<'_, Result<DeviceAuthorization, Outcome>> {
-        Box::pin(self.begin_device_flow())
+        Box::pin(async { self.begin_device_flow().await.map_err(|outcome| *outcome) })
+    }
+
+    fn authorization_endpoint(&self) -> BoxFuture<'_, Result<spec::Endpoint, Outcome>> {
+        Box::pin(async { self.find_the_page().await.map_err(|outcome| *outcome) })
     }
 
     fn configured_refresh_token(&self) -> BoxFuture<'_, Result<Option<Secret>, Outcome>> {
-        Box::pin(self.first_refresh_token())
+        Box::pin(async { self.first_refresh_token().await.map_err(|outcome| *outcome) })
     }
 
     fn secret_changes(&self) -> &secrets::Changes {
@@ -128,58 +122,75 @@ impl Budget<'_> {
     }
 }
 
+/// How a try with one set of secrets ended.
+enum Tried {
+    /// It was not allowed to send anything, or to go on.
+    HeldBack,
+    /// The key cannot be used: nothing was sent.
+    Unusable(String),
+    Done(Outcome),
+}
+
+/// What a try needs besides its secrets.
+struct Attempt<'a, 'b, 'm> {
+    pair: Pair,
+    found: Option<&'a Found>,
+    budget: &'a mut Budget<'b>,
+    may_send: &'m MaySend<'m>,
+    trace: Option<&'a mut Trace>,
+    /// The token that a good answer without one prolongs.
+    prolongs: Option<&'a Secret>,
+}
+
 impl Endpoint {
     pub(super) fn new(
         integration: Arc<Integration>,
-        request: &Arc<TokenRequest>,
-        shared: Shared<'_>,
-    ) -> Self {
+        ways: &Arc<Ways>,
+        vault: &secrets::Vault,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, SourceError> {
         let changes = Arc::new(secrets::Changes::default());
         let open = |source: &SecretSource| {
-            let handle = shared.vault.open(source);
+            let handle = vault.open(source);
             handle.notify(&changes);
             handle
         };
-        let values = |values: &[(String, RequestValue)]| {
-            let open = |(_, value): &(String, RequestValue)| match value {
-                RequestValue::Text(text) => Input::Text(Secret::new(text.as_str())),
-                RequestValue::Secret(source) => Input::Source(open(source)),
-            };
-            values.iter().map(open).collect()
+        let grant = &integration.grant;
+        let sent = grant.sent_secrets().into_iter();
+        let mut inputs: Vec<_> = sent.map(|source| (source.clone(), open(source))).collect();
+        let client = grant.request().map(|request| &request.auth);
+        if let Some(spec::ClientAuth::AssertionFile(source)) = client {
+            inputs.push((source.clone(), open(source)));
+        }
+        let signer = |assertion: &spec::Assertion, keys: bool| {
+            Box::new(Signer {
+                keys: Candidates::new(if keys { &assertion.key } else { &[] }, open),
+                passphrase: assertion.passphrase.as_ref().map(open),
+                certificate: assertion.certificate.as_ref().map(open),
+            })
         };
-        let endpoint = &request.endpoint;
-        Self {
-            host: elsewhere::host(endpoint),
-            elsewhere: shared.elsewhere.map(|mut elsewhere| {
-                let refreshing = integration.grant.refreshing();
-                if let Some(FirstRefreshToken::Configured(source)) = refreshing.map(|it| &it.first)
-                {
-                    elsewhere.first = Some(open(source));
-                }
-                Box::new(elsewhere)
-            }),
-            secrets: Candidates::new(&request.client_secret, open),
-            signing: match &integration.grant {
-                Grant::JwtBearer(_, bearer) => Some(Signing {
-                    keys: Candidates::new(&bearer.assertion.key, open),
-                    passphrase: bearer.assertion.passphrase.as_ref().map(open),
-                    bearer: Arc::clone(bearer),
-                }),
-                Grant::ClientCredentials(_)
-                | Grant::RefreshToken(..)
-                | Grant::SignedJwt(_)
-                | Grant::Static(_) => None,
-            },
-            params: values(&request.params),
-            headers: values(&request.headers),
-            request: Arc::clone(request),
+        let of_grant = grant.assertion().map(|one| signer(one, true));
+        let of_client = grant.request().and_then(|one| one.client_assertion());
+        let of_client = of_client.map(|one| signer(one, false));
+        let first = grant.refreshing().map(|refreshing| &refreshing.first);
+        let first = match first {
+            Some(FirstRefreshToken::Configured(source)) => Some(Box::new(open(source))),
+            Some(
+                FirstRefreshToken::AuthorizationCode { .. } | FirstRefreshToken::DeviceCode { .. },
+            )
+            | None => None,
+        };
+        Ok(Self {
+            reach: Reach::of(&integration, ways, open, &clock)?,
+            credentials: Candidates::new(grant.credentials(), open),
+            signers: [of_grant, of_client],
+            inputs,
+            first,
             integration,
-            client: shared.client,
-            gate: shared.gate,
-            clock: shared.clock,
+            clock,
             changes,
             memory: Mutex::default(),
-        }
+        })
     }
 
     /// Asks with the secret and the key that worked last; if the vendor refuses them, with the
@@ -187,30 +198,27 @@ impl Endpoint {
     async fn exchange(&self, ask: Ask<'_>) -> Option<Outcome> {
         let Ask {
             present,
+            held,
             may_send,
             mut trace,
         } = ask;
-        let mut budget = Budget {
-            left: self.integration.refresh.timeout,
-            clock: &*self.clock,
-        };
+        let mut budget = self.budget();
         // Boxed, as what follows: thousands may wait at the gate after a start, and what came before
         // it is then no part of what waits.
-        let Some(inputs) = budget.spend(Box::pin(self.read_inputs())).await else {
-            return Some(self.unavailable(SILENT));
+        let prepared = Box::pin(self.prepare(present, &mut budget)).await;
+        let (mut filled, found) = match prepared {
+            Ok(prepared) => prepared,
+            Err(outcome) => return Some(*outcome),
         };
-        let mut filled = match inputs {
-            Ok(filled) => filled,
-            Err(outcome) => return Some(outcome),
-        };
-        filled.present = present;
+        let extends = self.integration.refresh.reissue == Reissue::Extends;
+        let prolongs = held.filter(|_| extends);
         let mut refusal: Option<Failure> = None;
         let mut unreadable: Option<String> = None;
         let mut unusable: Option<String> = None;
         let mut tried: Vec<(Option<Secret>, Option<Secret>)> = Vec::new();
         let mut sent = 0_usize;
         for pair in self.pairs() {
-            let (secret, key) = match Box::pin(self.read_pair(pair, &mut budget)).await {
+            let (credential, key) = match Box::pin(self.read_pair(pair, &mut budget)).await {
                 Ok(found) => found,
                 Err(why) => {
                     unreadable.get_or_insert(why);
@@ -219,42 +227,43 @@ impl Endpoint {
             };
             let again = tried
                 .iter()
-                .any(|known| *known == (secret.clone(), key.clone()));
+                .any(|known| *known == (credential.clone(), key.clone()));
             if again || (refusal.is_some() && budget.left.is_zero()) {
                 continue;
             }
-            tried.push((secret.clone(), key.clone()));
-            filled.client_secret = secret;
-            if let (Some(signing), Some(key)) = (&self.signing, key) {
-                match Box::pin(self.sign(signing, &key, &filled, &mut budget)).await {
-                    Ok(assertion) => filled.assertion = Some(assertion),
-                    Err(why) => {
-                        unusable.get_or_insert(why);
-                        continue;
-                    }
-                }
-                filled.key = Some(key);
-            }
-            sent += 1;
-            let trace = trace.as_deref_mut();
-            match self
-                .attempt(&filled, pair, &mut budget, may_send, trace)
-                .await
-            {
+            tried.push((credential.clone(), key.clone()));
+            (filled.credential, filled.key) = (credential, key);
+            let attempt = Attempt {
+                pair,
+                found: found.as_deref(),
+                budget: &mut budget,
+                may_send,
+                trace: trace.as_deref_mut(),
+                prolongs: prolongs.as_ref(),
+            };
+            let ended = match self.integration.grant.steps() {
+                Some(_) => Box::pin(self.run_steps(&mut filled, attempt)).await,
+                None => self.ask_for_a_token(&mut filled, attempt).await,
+            };
+            match ended {
                 // Those refused so far are the last to be tried when it goes on; if there are no
                 // others, what was refused is the answer.
-                None if refusal.is_some() && self.is_all_refused() => break,
-                None => return None,
-                Some(Outcome::BadCredential(failure)) => {
+                Tried::HeldBack if refusal.is_some() && self.is_all_refused() => break,
+                Tried::HeldBack => return None,
+                Tried::Unusable(why) => {
+                    unusable.get_or_insert(why);
+                }
+                Tried::Done(Outcome::BadCredential(failure)) => {
+                    sent += 1;
                     self.refused(pair);
                     refusal.get_or_insert(failure);
                 }
-                other @ Some(Outcome::Transient { .. } | Outcome::Ambiguous { .. }) => {
-                    return other;
+                Tried::Done(other @ (Outcome::Transient { .. } | Outcome::Ambiguous { .. })) => {
+                    return Some(other);
                 }
-                other => {
+                Tried::Done(other) => {
                     self.memory().refused.clear();
-                    return other;
+                    return Some(other);
                 }
             }
         }
@@ -267,6 +276,26 @@ impl Endpoint {
         })
     }
 
+    /// What is the same whichever secret is tried.
+    async fn prepare(
+        &self,
+        present: Present,
+        budget: &mut Budget<'_>,
+    ) -> Result<(Filled, Option<Box<Found>>), Box<Outcome>> {
+        let inputs = budget.spend(self.read_inputs()).await;
+        let mut filled = inputs.unwrap_or_else(|| Err(self.refused_for(SILENT)))?;
+        let found = self.look_up(&present, &mut filled, budget).await?;
+        filled.present = present;
+        Ok((filled, found))
+    }
+
+    fn budget(&self) -> Budget<'_> {
+        Budget {
+            left: self.integration.refresh.timeout,
+            clock: &*self.clock,
+        }
+    }
+
     fn is_all_refused(&self) -> bool {
         let pairs = self.pairs();
         let memory = self.memory();
@@ -275,15 +304,16 @@ impl Endpoint {
 
     /// The vendor refused whatever there was to try.
     fn all_refused(&self, mut failure: Failure, sent: usize) -> Outcome {
-        for input in self.params.iter().chain(&self.headers) {
-            if let Input::Source(handle) = input {
-                handle.refused();
-            }
+        for (_, handle) in &self.inputs {
+            handle.refused();
         }
         if sent > 1 {
-            let what = match &self.signing {
-                Some(_) => format!(" ({sent} pairs of key and secret were tried)"),
-                None => format!(" (each of {sent} secrets was tried)"),
+            let grant = &self.integration.grant;
+            let client_signs = grant.request().and_then(|it| it.client_assertion());
+            let what = match (grant.assertion(), client_signs) {
+                (Some(_), _) => format!(" ({sent} pairs of key and secret were tried)"),
+                (None, Some(_)) => format!(" (each of {sent} keys was tried)"),
+                (None, None) => format!(" (each of {sent} secrets was tried)"),
             };
             failure.description.push_str(&what);
         }
@@ -293,38 +323,13 @@ impl Endpoint {
     fn pairs(&self) -> Vec<Pair> {
         let now = self.clock.now().wall;
         let memory = self.memory();
-        let (secret, key) = memory.worked;
-        let keys = self.signing.as_ref().map(|one| one.keys.order(key, now));
-        let mut pairs = pairs(&self.secrets.order(secret, now), &keys.unwrap_or_default());
+        let (credential, key) = memory.worked;
+        let [of_grant, _] = &self.signers;
+        let keys = of_grant.as_ref().map(|one| one.keys.order(key, now));
+        let credentials = self.credentials.order(credential, now);
+        let mut pairs = pairs(&credentials, &keys.unwrap_or_default());
         pairs.sort_by_key(|pair| memory.refused.contains(pair));
         pairs
-    }
-
-    fn handles(&self, (secret, key): Pair) -> [Option<&secrets::Handle>; 2] {
-        let keys = self.signing.as_ref().map(|signing| &signing.keys);
-        [
-            secret.and_then(|index| self.secrets.get(index)),
-            key.and_then(|index| keys?.get(index)),
-        ]
-    }
-
-    async fn read_pair(
-        &self,
-        pair: Pair,
-        budget: &mut Budget<'_>,
-    ) -> Result<(Option<Secret>, Option<Secret>), String> {
-        let mut found = [None, None];
-        for (handle, found) in self.handles(pair).into_iter().zip(&mut found) {
-            if let Some(handle) = handle {
-                *found = match budget.spend(handle.read_for(&self.changes)).await {
-                    Some(Ok(secret)) => Some(secret),
-                    Some(Err(error)) => return Err(error.to_string()),
-                    None => return Err(SILENT.to_owned()),
-                };
-            }
-        }
-        let [secret, key] = found;
-        Ok((secret, key))
     }
 
     fn refused(&self, pair: Pair) {
@@ -332,257 +337,21 @@ impl Endpoint {
         for handle in self.handles(pair).into_iter().flatten() {
             handle.refused();
         }
-        if let Some(handle) = self
-            .signing
-            .as_ref()
-            .and_then(|one| one.passphrase.as_ref())
-        {
-            handle.refused();
+        for signer in self.signers.iter().flatten() {
+            for handle in signer.passphrase.iter().chain(&signer.certificate) {
+                handle.refused();
+            }
         }
     }
 
-    /// A new assertion, by the vendor's clock; made off the serving thread.
-    async fn sign(
-        &self,
-        signing: &Signing,
-        key: &Secret,
-        filled: &Filled,
-        budget: &mut Budget<'_>,
-    ) -> Result<Secret, String> {
-        let now = self.memory().skew.correct(self.clock.now().wall);
-        let bearer = Arc::clone(&signing.bearer);
-        let (key, passphrase) = (key.clone(), filled.passphrase.clone());
-        let work = tokio::task::spawn_blocking(move || {
-            assertion::sign(&bearer.assertion, &key, passphrase.as_ref(), now)
-        });
-        match budget.spend(work).await {
-            Some(Ok(signed)) => signed.map_err(|error| error.to_string()),
-            Some(Err(error)) => Err(format!("could not be used: {error}")),
-            None => Err("takes too long to unlock".to_owned()),
-        }
-    }
-
-    async fn read_inputs(&self) -> Result<Filled, Outcome> {
-        Ok(Filled {
-            present: Present::Nothing,
-            client_secret: None,
-            assertion: None,
-            key: None,
-            passphrase: self.read_passphrase().await?,
-            params: self.read_all(&self.params).await?,
-            headers: self.read_all(&self.headers).await?,
-        })
-    }
-
-    async fn read_passphrase(&self) -> Result<Option<Secret>, Outcome> {
-        let Some(handle) = self
-            .signing
-            .as_ref()
-            .and_then(|one| one.passphrase.as_ref())
-        else {
-            return Ok(None);
-        };
-        match handle.read_for(&self.changes).await {
-            Ok(secret) => Ok(Some(secret)),
-            Err(error) => Err(self.unavailable(&error.to_string())),
-        }
-    }
-
-    async fn read_all(&self, inputs: &[Input]) -> Result<Vec<Secret>, Outcome> {
-        let mut values = Vec::with_capacity(inputs.len());
-        for input in inputs {
-            values.push(match input {
-                Input::Text(text) => text.clone(),
-                Input::Source(handle) => match handle.read_for(&self.changes).await {
-                    Ok(secret) => secret,
-                    Err(error) => return Err(self.unavailable(&error.to_string())),
-                },
-            });
-        }
-        Ok(values)
-    }
-
-    /// One request with one set of secrets.
-    async fn attempt(
-        &self,
-        filled: &Filled,
-        pair: Pair,
-        budget: &mut Budget<'_>,
-        may_send: &MaySend<'_>,
-        trace: Option<&mut Trace>,
-    ) -> Option<Outcome> {
-        // It is never closed; without a permit the request goes all the same. Thousands may wait
-        // here after a start, so what a request takes is made, and boxed, behind the gate; and it is
-        // counted there, since it must not count as earlier than it is.
-        let permit = self.aim(&filled.present).gate.acquire().await.ok();
-        if !may_send().await {
-            return None;
-        }
-        Some(Box::pin(self.send(filled, pair, budget, permit, trace)).await)
-    }
-
-    async fn send(
-        &self,
-        filled: &Filled,
-        pair: Pair,
-        budget: &mut Budget<'_>,
-        permit: Option<SemaphorePermit<'_>>,
-        trace: Option<&mut Trace>,
-    ) -> Outcome {
-        let id = &self.integration.id;
-        let aim = self.aim(&filled.present);
-        let secret_in_use = if self.integration.grant.counts_keys() {
-            pair.1
-        } else {
-            pair.0
-        };
-        let bearer = self.signing.as_ref().map(|signing| &*signing.bearer);
-        let request = match request::build(&self.request, aim.endpoint, bearer, filled) {
-            Ok(request) => request,
-            Err(error) => return self.unavailable(&error.to_string()),
-        };
-        let looked = trace.map(|trace| {
-            let held = self.held(filled, &self.memory());
-            let proxy = aim.client.proxy_for(&request.url);
-            let look = trace::Look::at(&self.request, filled, &request, held, proxy);
-            (trace, look)
-        });
-        let sent_at = self.clock.now();
-        tracing::debug!(
-            integration.id = %id, endpoint = %aim.endpoint, secret.index = secret_in_use,
-            "asking for a token for {id}"
-        );
-        crash_point(CrashPoint::BeforeRequest);
-        let sent = budget.spend(aim.client.send(request)).await;
-        crash_point(CrashPoint::AfterAnswer);
-        drop(permit);
-        let now = self.clock.now();
-        let answer = sent.unwrap_or_else(|| Err(net::Error::timeout()));
-        let outcome = self.judge(&answer, filled, aim.host, sent_at, now, secret_in_use);
-        if let Outcome::Issued(_) = &outcome {
-            self.memory().worked = (pair.0.unwrap_or_default(), pair.1.unwrap_or_default());
-        }
-        let took = now.mono.since(sent_at.mono);
-        tracing::debug!(
-            integration.id = %id, outcome = outcome.label(), took_ms = took.as_millis(),
-            status = answer.as_ref().ok().map(|answer| answer.status),
-            "the exchange for {id} ended"
-        );
-        if let Some((trace, look)) = looked {
-            let shape = &self.integration.response;
-            trace
-                .attempts
-                .push(look.finish(&answer, &outcome, shape, sent_at, now, secret_in_use));
-        }
-        outcome
-    }
-
-    /// Where a request goes that presents this.
-    fn aim(&self, present: &Present) -> Aim<'_> {
-        let refresh = match (present, self.elsewhere.as_deref()) {
-            (Present::RefreshToken(_), Some(elsewhere)) => elsewhere.refresh.as_ref(),
-            _ => None,
-        };
-        refresh.map_or(
-            Aim {
-                endpoint: &self.request.endpoint,
-                host: &self.host,
-                client: &self.client,
-                gate: &self.gate,
-            },
-            Place::aim,
-        )
+    /// Which page a person is sent to, by the issuer.
+    async fn find_the_page(&self) -> Result<spec::Endpoint, Box<Outcome>> {
+        self.discover(Which::Authorization).await
     }
 
     fn rotates(&self) -> bool {
-        self.elsewhere
-            .as_ref()
-            .is_some_and(|elsewhere| elsewhere.rotates)
-    }
-
-    async fn first_refresh_token(&self) -> Result<Option<Secret>, Outcome> {
-        let first = self.elsewhere.as_ref().and_then(|one| one.first.as_ref());
-        let Some(handle) = first else {
-            return Ok(None);
-        };
-        let limit = self.integration.refresh.timeout;
-        match tokio::time::timeout(limit, handle.read_for(&self.changes)).await {
-            Ok(Ok(token)) => Ok(Some(token)),
-            Ok(Err(error)) => Err(self.unavailable(&error.to_string())),
-            Err(_) => Err(self.unavailable(SILENT)),
-        }
-    }
-
-    fn judge(
-        &self,
-        answer: &Result<net::Response, net::Error>,
-        filled: &Filled,
-        host: &str,
-        sent_at: Now,
-        now: Now,
-        secret_in_use: Option<usize>,
-    ) -> Outcome {
-        let mut memory = self.memory();
-        let held = self.held(filled, &memory);
-        let policy = &self.integration.refresh;
-        let context = Context {
-            id: &self.integration.id,
-            shape: &self.integration.response,
-            vendor: &self.integration.vendor,
-            host,
-            sent_at,
-            now,
-            held: &held,
-            secret_in_use,
-            presented: Presented::of(&filled.present, self.rotates()),
-            takes_logins: self.integration.grant.takes_logins(),
-            html_refusals: memory.html_refusals,
-            timeout: policy.timeout,
-            connect_timeout: policy.connect_timeout,
-        };
-        let outcome = match answer {
-            Ok(response) => {
-                if self.signing.is_some() {
-                    let date = net::answer_date(&response.headers, now.wall);
-                    memory.skew.learn(date, sent_at.wall, now.wall, context.id);
-                }
-                let answer = Answer::read(response, context.shape, sent_at);
-                let is_html_refusal = answer.is_html && matches!(answer.status, 401 | 403);
-                let outcome = verdict::judge(&answer, &context);
-                memory.html_refusals = if is_html_refusal {
-                    memory.html_refusals.saturating_add(1)
-                } else {
-                    0
-                };
-                outcome
-            }
-            Err(error) => verdict::no_answer(error, &context),
-        };
-        if let Outcome::Issued(issued) = &outcome {
-            memory.token = Some(issued.access_token.clone());
-        }
-        outcome
-    }
-
-    /// All that must not be shown: what is sent as a secret, and the token before.
-    fn held(&self, filled: &Filled, memory: &Memory) -> Vec<Secret> {
-        let inputs = self.params.iter().zip(&filled.params);
-        let inputs = inputs.chain(self.headers.iter().zip(&filled.headers));
-        let secret_inputs = inputs
-            .filter(|(input, _)| matches!(input, Input::Source(_)))
-            .map(|(_, value)| value.clone());
-        filled
-            .client_secret
-            .clone()
-            .into_iter()
-            .chain(request::basic_credentials(&self.request, filled))
-            .chain(filled.assertion.clone())
-            .chain(filled.key.clone())
-            .chain(filled.passphrase.clone())
-            .chain(secret_inputs)
-            .chain(memory.token.clone())
-            .chain(filled.present.secrets())
-            .collect()
+        let refreshing = self.integration.grant.refreshing();
+        refreshing.is_some_and(spec::Refreshing::rotates)
     }
 
     fn unavailable(&self, why: &str) -> Outcome {
@@ -591,8 +360,19 @@ impl Endpoint {
         Outcome::SecretUnavailable(failure(ErrorCode::SecretUnavailable, description, now))
     }
 
+    /// The same, for whoever cannot go on.
+    fn refused_for(&self, why: &str) -> Box<Outcome> {
+        Box::new(self.unavailable(why))
+    }
+
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All that must not be shown: what is sent as a secret, what was made of it, and the token before.
+    fn held(&self, filled: &Filled, derived: Vec<Secret>) -> Vec<Secret> {
+        let token = self.memory().token.clone();
+        filled.held().chain(derived).chain(token).collect()
     }
 }
 
@@ -600,7 +380,7 @@ impl Endpoint {
 pub(super) fn unusable_key(why: &str, now: Now) -> Outcome {
     let mut failure = failure(
         ErrorCode::RequestRejected,
-        format!("the assertion cannot be signed: the key {why}"),
+        format!("the assertion cannot be signed: {why}"),
         now,
     );
     failure.hint = Some(

@@ -10,7 +10,7 @@ use super::response::is_token;
 use super::{Ask, DeviceAuthorization, Outcome, TokenSource};
 use crate::base::{Clock, ErrorCode, Failure, Issued, Now, Secret, Timestamp};
 use crate::secrets;
-use crate::spec::{Hint, Integration, StaticToken};
+use crate::spec::{Endpoint, Hint, Integration, StaticToken};
 
 pub(super) struct Fixed {
     integration: Arc<Integration>,
@@ -116,9 +116,9 @@ pub(super) fn failure(code: ErrorCode, description: String, now: Now) -> Failure
     }
 }
 
-/// For grants without a device flow.
-pub(super) fn no_device_flow(now: Now) -> Outcome {
-    let description = "this grant has no device flow".to_owned();
+/// For grants that nobody logs in to so.
+pub(super) fn no_login(now: Now) -> Outcome {
+    let description = "this grant has no such login".to_owned();
     Outcome::BadRequest(failure(ErrorCode::RequestRejected, description, now))
 }
 
@@ -128,7 +128,11 @@ impl TokenSource for Fixed {
     }
 
     fn device_authorization(&self) -> BoxFuture<'_, Result<DeviceAuthorization, Outcome>> {
-        Box::pin(async { Err(no_device_flow(self.clock.now())) })
+        Box::pin(async { Err(no_login(self.clock.now())) })
+    }
+
+    fn authorization_endpoint(&self) -> BoxFuture<'_, Result<Endpoint, Outcome>> {
+        Box::pin(async { Err(no_login(self.clock.now())) })
     }
 
     fn secret_changes(&self) -> &secrets::Changes {

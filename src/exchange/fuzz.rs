@@ -3,7 +3,7 @@
 use super::Outcome;
 use super::answer::Answer;
 use super::presented::Presented;
-use super::verdict::{self, Context};
+use super::verdict::{self, Context, Place};
 use crate::base::{Now, Secret};
 use crate::net;
 use crate::spec::Integration;
@@ -23,6 +23,7 @@ pub fn judge(
         shape: &integration.response,
         vendor: &integration.vendor,
         host: "vendor.example",
+        place: Place::default(),
         sent_at: now,
         now,
         held,
@@ -32,10 +33,14 @@ pub fn judge(
         } else {
             Presented::Nothing
         },
+        prolongs: None,
         takes_logins: integration.grant.takes_logins(),
         html_refusals,
         timeout: integration.refresh.timeout,
         connect_timeout: integration.refresh.connect_timeout,
     };
-    verdict::judge(&answer, &context)
+    match verdict::judge(&answer, &context, &[]) {
+        Ok((issued, _)) => Outcome::Issued(issued),
+        Err(outcome) => *outcome,
+    }
 }

@@ -8,12 +8,12 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::lifetime::{self, Lifetime};
-use crate::base::{IntegrationId, RefreshToken, Secret};
-use crate::spec::ResponseShape;
+use crate::base::{IntegrationId, RefreshToken, Secret, Timestamp};
+use crate::spec::{ResponseShape, find_any};
 
 /// The longest refresh token.
 const MAX: usize = 65_536;
-/// Thirty years. More is no lifetime: a Unix time, which some vendor sends in this place, is more.
+/// Thirty years. More is no lifetime.
 const ABSURD: Duration = Duration::from_hours(30 * 365 * 24);
 
 /// Where the specification says it is. It goes into a form or JSON only, so unlike an access token
@@ -22,8 +22,9 @@ pub(super) fn refresh_token(
     answer: &Value,
     id: &IntegrationId,
     shape: &ResponseShape,
+    answered_at: Timestamp,
 ) -> Option<RefreshToken> {
-    let Value::String(text) = shape.refresh_token.find(answer)? else {
+    let Value::String(text) = find_any(&shape.refresh_token, answer)? else {
         return None;
     };
     if text.trim().is_empty() {
@@ -39,15 +40,15 @@ pub(super) fn refresh_token(
     }
     Some(RefreshToken {
         token: Secret::new(text.as_str()),
-        lifetime: lifetime(answer, shape),
+        lifetime: lifetime(answer, shape, answered_at),
     })
 }
 
 /// In the unit of the access token's lifetime: a vendor that counts in milliseconds does so in both
 /// places. Zero, less and far too much mean that the vendor did not say.
-fn lifetime(answer: &Value, shape: &ResponseShape) -> Option<Duration> {
-    let said = shape.refresh_token_expires_in.find(answer)?;
-    match lifetime::relative(said, shape.expires_in_unit)? {
+fn lifetime(answer: &Value, shape: &ResponseShape, answered_at: Timestamp) -> Option<Duration> {
+    let said = find_any(&shape.refresh_token_expires_in, answer)?;
+    match lifetime::relative(said, shape, answered_at)?.0 {
         Lifetime::For(lifetime) => Some(lifetime).filter(|lifetime| *lifetime <= ABSURD),
         Lifetime::Never | Lifetime::Over => None,
     }
@@ -60,7 +61,8 @@ mod tests {
     use serde_json::json;
 
     fn found(answer: &Value, shape: &ResponseShape) -> Option<RefreshToken> {
-        refresh_token(answer, &"billing".parse().unwrap(), shape)
+        let at = Timestamp::from_unix_seconds(1_800_000_000);
+        refresh_token(answer, &"billing".parse().unwrap(), shape, at)
     }
 
     #[test]
@@ -75,6 +77,8 @@ mod tests {
             (json!("soon"), None),
             (json!({}), None),
             (json!(1_800_000_000), None),
+            (json!(1_800_086_400), Some(86_400)),
+            (json!(2_800_000_000_u64), None),
             (json!(u64::MAX), None),
             (json!(1e300), None),
         ] {
@@ -88,8 +92,8 @@ mod tests {
     #[test]
     fn its_place_and_its_unit_are_the_specifications() {
         let shape = ResponseShape {
-            refresh_token: Path::parse("authed_user.refresh_token").unwrap(),
-            refresh_token_expires_in: Path::parse("authed_user.ttl").unwrap(),
+            refresh_token: vec![Path::parse("authed_user.refresh_token").unwrap()],
+            refresh_token_expires_in: vec![Path::parse("authed_user.ttl").unwrap()],
             expires_in_unit: Unit::Milliseconds,
             ..ResponseShape::default()
         };

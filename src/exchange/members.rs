@@ -45,12 +45,19 @@ pub(super) fn keep(
     ];
     let named = named
         .into_iter()
+        .flatten()
+        .chain(&shape.issued_at)
         .chain(&shape.retry_after)
         .chain(shape.success.iter().map(|(path, _)| path))
         .chain(&shape.error)
         .chain(&shape.error_description);
     for path in named {
         path.remove(&mut answer);
+    }
+    for path in &shape.urls {
+        if let Some(Value::String(text)) = path.find_mut(&mut answer) {
+            *text = whole_url(text);
+        }
     }
     let Value::Object(mut members) = answer else {
         return Some(Map::new());
@@ -59,6 +66,20 @@ pub(super) fn keep(
     strip(&mut members, held);
     let size = serde_json::to_vec(&members).map_or(usize::MAX, |bytes| bytes.len());
     (size <= MAX_BYTES).then_some(members)
+}
+
+/// With a scheme, and without a slash at the end; what does not become a URL stays as it is.
+fn whole_url(text: &str) -> String {
+    let trimmed = text.trim().trim_end_matches('/');
+    let whole = if trimmed.contains("://") {
+        trimmed.to_owned()
+    } else {
+        format!("https://{trimmed}")
+    };
+    match url::Url::parse(&whole) {
+        Ok(_) => whole,
+        Err(_) => text.to_owned(),
+    }
 }
 
 fn strip(members: &mut Map<String, Value>, held: &[Secret]) {
@@ -101,7 +122,7 @@ pub(super) fn plain(name: &str) -> String {
 /// Every string in an answer that is a token or a secret by its place or name.
 pub(super) fn tokens_in(answer: &Value, shape: &ResponseShape) -> Vec<Secret> {
     let mut found = Vec::new();
-    for path in [&shape.access_token, &shape.refresh_token] {
+    for path in shape.access_token.iter().chain(&shape.refresh_token) {
         if let Some(Value::String(text)) = path.find(answer) {
             found.push(Secret::new(text.as_str()));
         }
@@ -143,6 +164,10 @@ mod tests {
         Path::parse(text).unwrap()
     }
 
+    fn paths(text: &str) -> Vec<Path> {
+        vec![path(text)]
+    }
+
     #[test]
     fn what_is_ours_and_what_is_private_goes() {
         let answer = json!({
@@ -181,9 +206,9 @@ mod tests {
     #[test]
     fn a_nested_token_is_removed_from_where_it_was() {
         let shape = ResponseShape {
-            access_token: path("authed_user.access_token"),
-            refresh_token: path("authed_user.refresh_token"),
-            expires_in: path("authed_user.expires_in"),
+            access_token: paths("authed_user.access_token"),
+            refresh_token: paths("authed_user.refresh_token"),
+            expires_in: paths("authed_user.expires_in"),
             success: vec![(path("ok"), Scalar::Bool(true))],
             ..ResponseShape::default()
         };
@@ -205,9 +230,9 @@ mod tests {
     #[test]
     fn a_renamed_refresh_token_does_not_pass() {
         let shape = ResponseShape {
-            access_token: path("accessToken"),
-            expires_in: path("expiresIn"),
-            refresh_token: path("legacyToken"),
+            access_token: paths("accessToken"),
+            expires_in: paths("expiresIn"),
+            refresh_token: paths("legacyToken"),
             ..ResponseShape::default()
         };
         let answer = json!({
@@ -217,6 +242,28 @@ mod tests {
         assert_eq!(
             kept(answer, &shape, &["l"]),
             json!({"copies": [], "stack": "S7"})
+        );
+    }
+
+    #[test]
+    fn urls_are_whole_however_they_were_written() {
+        let shape = ResponseShape {
+            urls: ["rest", "deep.soap", "none", "odd", "number"]
+                .map(path)
+                .into(),
+            ..ResponseShape::default()
+        };
+        let answer = json!({
+            "rest": "mc1.rest.example.com/", "deep": {"soap": "https://mc1.soap.example.com//"},
+            "odd": "no url", "number": 5, "other": "x.example/",
+        });
+        assert_eq!(
+            kept(answer, &shape, &[]),
+            json!({
+                "rest": "https://mc1.rest.example.com",
+                "deep": {"soap": "https://mc1.soap.example.com"},
+                "odd": "no url", "number": 5, "other": "x.example/",
+            })
         );
     }
 

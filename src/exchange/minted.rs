@@ -5,20 +5,21 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::assertion;
+use super::assertion::{self, Material};
 use super::candidates::Candidates;
-use super::fixed::{failure, no_device_flow};
+use super::fixed::{failure, no_login};
 use super::lifetime::{self, Lifetime};
 use super::{Ask, DeviceAuthorization, Outcome, TokenSource, endpoint};
-use crate::base::{Clock, ErrorCode, Issued, Secret};
+use crate::base::{Clock, ErrorCode, Issued};
 use crate::secrets;
-use crate::spec::{Assertion, Integration, SecretSource};
+use crate::spec::{Assertion, Endpoint, Integration, SecretSource};
 
 pub(super) struct Minted {
     integration: Arc<Integration>,
     assertion: Arc<Assertion>,
     keys: Candidates,
     passphrase: Option<secrets::Handle>,
+    certificate: Option<secrets::Handle>,
     clock: Arc<dyn Clock>,
     changes: Arc<secrets::Changes>,
 }
@@ -46,6 +47,7 @@ impl Minted {
             integration,
             keys: Candidates::new(&assertion.key, open),
             passphrase: assertion.passphrase.as_ref().map(open),
+            certificate: assertion.certificate.as_ref().map(open),
             assertion: Arc::new(assertion.clone()),
             clock,
             changes,
@@ -54,13 +56,19 @@ impl Minted {
 
     /// Signs with the first key that can be used.
     async fn mint(&self) -> Outcome {
-        let passphrase = match &self.passphrase {
-            Some(handle) => match handle.read_for(&self.changes).await {
-                Ok(secret) => Some(secret),
-                Err(error) => return self.unavailable(&error.to_string()),
-            },
-            None => None,
-        };
+        let mut beside = [None, None];
+        for (handle, read) in [&self.passphrase, &self.certificate]
+            .into_iter()
+            .zip(&mut beside)
+        {
+            if let Some(handle) = handle {
+                match handle.read_for(&self.changes).await {
+                    Ok(secret) => *read = Some(secret),
+                    Err(error) => return self.unavailable(&error.to_string()),
+                }
+            }
+        }
+        let [passphrase, certificate] = beside;
         let mut unusable = None;
         let mut unreadable = None;
         for index in self.keys.order(0, self.clock.now().wall) {
@@ -74,7 +82,12 @@ impl Minted {
                     continue;
                 }
             };
-            match self.sign(key, passphrase.clone(), index).await {
+            let material = Material {
+                key,
+                passphrase: passphrase.clone(),
+                certificate: certificate.clone(),
+            };
+            match self.sign(material, index).await {
                 Ok(outcome) => return outcome,
                 Err(why) => {
                     unusable.get_or_insert(why);
@@ -88,21 +101,16 @@ impl Minted {
         }
     }
 
-    async fn sign(
-        &self,
-        key: Secret,
-        passphrase: Option<Secret>,
-        index: usize,
-    ) -> Result<Outcome, String> {
+    async fn sign(&self, material: Material, index: usize) -> Result<Outcome, String> {
         let now = self.clock.now();
         let assertion = Arc::clone(&self.assertion);
         let signing = tokio::task::spawn_blocking(move || {
-            assertion::sign(&assertion, &key, passphrase.as_ref(), now.wall)
+            assertion::sign(&assertion, &material, None, &[], now.wall)
         });
         let token = match signing.await {
             Ok(Ok(token)) => token,
             Ok(Err(error)) => return Err(error.to_string()),
-            Err(error) => return Err(format!("could not be used: {error}")),
+            Err(error) => return Err(format!("the key could not be used: {error}")),
         };
         // A claim may have changed what `exp` says.
         let lifetime = match lifetime::of_jwt(token.expose(), now.wall) {
@@ -148,7 +156,11 @@ impl TokenSource for Minted {
     }
 
     fn device_authorization(&self) -> BoxFuture<'_, Result<DeviceAuthorization, Outcome>> {
-        Box::pin(async { Err(no_device_flow(self.clock.now())) })
+        Box::pin(async { Err(no_login(self.clock.now())) })
+    }
+
+    fn authorization_endpoint(&self) -> BoxFuture<'_, Result<Endpoint, Outcome>> {
+        Box::pin(async { Err(no_login(self.clock.now())) })
     }
 
     fn secret_changes(&self) -> &secrets::Changes {

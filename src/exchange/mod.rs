@@ -12,8 +12,11 @@
 mod answer;
 mod assertion;
 mod auth;
+mod body;
+mod call;
 mod candidates;
 mod device;
+mod discovery;
 mod endpoint;
 mod fixed;
 #[cfg(feature = "fuzzing")]
@@ -24,6 +27,7 @@ mod lifetime;
 mod members;
 mod minted;
 mod outcome;
+mod phrase;
 mod presented;
 mod request;
 mod response;
@@ -33,6 +37,7 @@ mod trace;
 mod validate;
 mod variation;
 mod verdict;
+mod way;
 
 pub use outcome::Outcome;
 pub use source::{SourceError, Sources};
@@ -48,6 +53,7 @@ use futures_util::future::BoxFuture;
 use crate::secrets::Changes;
 
 use crate::base::Secret;
+use crate::spec;
 
 /// Asked when a request is about to be sent, each time; takes as long as counting it does.
 pub type MaySend<'a> = dyn Fn() -> BoxFuture<'a, bool> + Send + Sync + 'a;
@@ -84,6 +90,8 @@ impl Present {
 /// How one exchange is asked for.
 pub struct Ask<'a> {
     pub present: Present,
+    /// The token that is held now: some vendors prolong it instead of issuing another one.
+    pub held: Option<Secret>,
     /// Asked when it is this source's turn to send a request: until then others may have been told
     /// to wait.
     pub may_send: &'a MaySend<'a>,
@@ -103,6 +111,7 @@ impl Ask<'_> {
     pub fn plain() -> Self {
         Self {
             present: Present::Nothing,
+            held: None,
             may_send: &|| Box::pin(std::future::ready(true)),
             trace: None,
         }
@@ -164,6 +173,9 @@ pub trait TokenSource: Send + Sync + fmt::Debug {
 
     /// Begins a device flow; only for grants that have one.
     fn device_authorization(&self) -> BoxFuture<'_, Result<DeviceAuthorization, Outcome>>;
+
+    /// The page a person is sent to, where the issuer has to be asked for it.
+    fn authorization_endpoint(&self) -> BoxFuture<'_, Result<spec::Endpoint, Outcome>>;
 
     /// The refresh token of the configuration, for grants that begin with one: `Ok(None)` where a
     /// person's consent brings it.

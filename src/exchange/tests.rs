@@ -12,8 +12,8 @@ use crate::net::Clients;
 use crate::net::peer::{Act, Peer};
 use crate::secrets::Vault;
 use crate::spec::{
-    Api, BasicEncoding, ClientAuth, Endpoint, Grant, Integration, Method, Net, RefreshPolicy,
-    RequestFormat, RequestValue, ResponseShape, SecretCandidate, SecretSource, StaticToken,
+    Api, BasicEncoding, ClientAuth, Draft, Grant, Integration, Method, Net, Part, Phrase,
+    RefreshPolicy, RequestFormat, ResponseShape, SecretCandidate, SecretSource, StaticToken,
     TokenRequest, Vendor,
 };
 
@@ -76,17 +76,16 @@ fn value(secret: &str) -> SecretCandidate {
     }
 }
 
+fn hidden(source: SecretSource) -> Phrase {
+    Phrase::new([Part::Secret(source)])
+}
+
 fn request(url: &str) -> TokenRequest {
     TokenRequest {
-        endpoint: Endpoint::parse(url).unwrap(),
         auth: ClientAuth::Post,
-        format: RequestFormat::Form,
-        method: Method::Post,
         client_id: Some(HARD.to_owned()),
         client_secret: vec![value(HARD)],
-        scope: None,
-        params: vec![],
-        headers: vec![],
+        ..TokenRequest::to(url)
     }
 }
 
@@ -161,7 +160,7 @@ async fn what_a_vendor_repeats_of_the_request_is_not_shown() {
     let mut request = request(&peer.url());
     request.client_secret = vec![value(canary)];
     let param = SecretSource::Value(Secret::new("param-canary"));
-    request.params = vec![("p".to_owned(), RequestValue::Secret(param))];
+    request.params = vec![("p".to_owned(), Draft::Text(hidden(param)))];
     let source = Bench::new().source(request);
     let shown = format!("{:?} {source:?}", source.exchange().await);
     assert!(

@@ -10,11 +10,12 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use serde_json::{Map, Value};
 
-use super::request::Filled;
 use super::{Outcome, auth, members};
-use crate::base::{Failure, Now, Redactor, Secret};
+use crate::base::{Failure, Now, Redactor, Secret, Zeroizing};
 use crate::net;
-use crate::spec::{Path, RequestFormat, RequestValue, ResponseShape, TokenRequest};
+use crate::spec::{
+    Body, Call, Draft, Path, Phrase, RequestFormat, ResponseShape, Steps, TokenRequest,
+};
 
 const HIDDEN: &str = "(secret)";
 /// Headers of an answer that tell something about its sender.
@@ -112,6 +113,67 @@ pub struct Answered {
     pub body: String,
 }
 
+/// What is known of a request besides itself.
+pub(super) struct Shown<'a> {
+    format: RequestFormat,
+    client_id: &'a str,
+    credential: &'a str,
+    /// Parameters and headers that are written in the configuration as they are sent.
+    plain: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Shown<'a> {
+    pub(super) fn of(request: &'a TokenRequest, credential: Option<&'a Secret>) -> Self {
+        let signs = request.client_assertion().is_some();
+        let params = request.params.iter().filter_map(plain_param);
+        let own = request.own.iter();
+        let own = own.filter_map(|(name, phrase)| Some((*name, phrase.known()?)));
+        let headers = request.headers.iter().filter_map(plain_text);
+        Self {
+            format: request.format,
+            client_id: request.client_id.as_deref().unwrap_or_default(),
+            credential: credential.filter(|_| !signs).map_or("", Secret::expose),
+            plain: params.chain(own).chain(headers).collect(),
+        }
+    }
+
+    pub(super) fn of_call(
+        steps: &'a Steps,
+        call: &'a Call,
+        credential: Option<&'a Secret>,
+    ) -> Self {
+        let pairs = call.headers.iter().chain(&call.query);
+        let mut plain: Vec<(&str, &str)> = pairs.filter_map(plain_text).collect();
+        let format = match &call.body {
+            Body::Json(members) => {
+                let known =
+                    |(name, value): &'a (Phrase, Draft)| Some((name.known()?, value.known_text()?));
+                plain.extend(members.iter().filter_map(known));
+                RequestFormat::Json
+            }
+            Body::Form(pairs) => {
+                plain.extend(pairs.iter().filter_map(plain_text));
+                RequestFormat::Form
+            }
+            Body::None => RequestFormat::Query,
+        };
+        Self {
+            format,
+            client_id: steps.client_id.as_deref().unwrap_or_default(),
+            credential: credential.map_or("", Secret::expose),
+            plain,
+        }
+    }
+}
+
+fn plain_text((name, phrase): &(String, Phrase)) -> Option<(&str, &str)> {
+    Some((name, phrase.known()?))
+}
+
+fn plain_param((name, draft): &(String, Draft)) -> Option<(&str, &str)> {
+    Some((name, draft.known_text()?))
+}
+
 /// A request that is about to be sent.
 pub(super) struct Look {
     sent: Sent,
@@ -123,19 +185,18 @@ pub(super) struct Look {
 
 impl Look {
     pub(super) fn at(
-        spec: &TokenRequest,
-        filled: &Filled,
+        shown: Shown<'_>,
         request: &net::Request,
         held: Vec<Secret>,
         proxy: Option<String>,
     ) -> Self {
+        let (id, secret) = (shown.client_id, shown.credential);
         let show = Show {
-            spec,
+            format: shown.format,
+            plain: shown.plain,
             redactor: Redactor::new(&held),
             held: &held,
         };
-        let id = spec.client_id.as_deref().unwrap_or_default();
-        let secret = filled.client_secret.as_ref().map_or("", Secret::expose);
         Self {
             encoding_matters: [id, secret].iter().any(|text| auth::form(text) != *text),
             padded: [id, secret].iter().any(|text| text.trim() != *text),
@@ -148,15 +209,14 @@ impl Look {
     pub(super) fn finish(
         self,
         answer: &Result<net::Response, net::Error>,
-        outcome: &Outcome,
+        outcome: Option<&Outcome>,
         shape: &ResponseShape,
-        sent_at: Now,
-        now: Now,
+        (sent_at, now): (Now, Now),
         secret_index: Option<usize>,
     ) -> Attempt {
         let mut redactor = Redactor::new(&self.held);
         let granted = match outcome {
-            Outcome::Issued(issued) => {
+            Some(Outcome::Issued(issued)) => {
                 redactor.add(&issued.access_token);
                 let granted = issued.scope.as_deref().map(words);
                 granted.map(|words| words.map(|word| redactor.clean(word)).collect())
@@ -193,15 +253,16 @@ impl Look {
             encoding_matters: self.encoding_matters,
             padded: self.padded,
             granted,
-            outcome: outcome.label(),
-            failure: outcome.failure().cloned(),
+            outcome: outcome.map_or("step", Outcome::label),
+            failure: outcome.and_then(Outcome::failure).cloned(),
         }
     }
 }
 
 /// What of a request may be seen.
 struct Show<'a> {
-    spec: &'a TokenRequest,
+    format: RequestFormat,
+    plain: Vec<(&'a str, &'a str)>,
     redactor: Redactor,
     held: &'a [Secret],
 }
@@ -215,10 +276,13 @@ impl Show<'_> {
             let pairs = request.url.query_pairs();
             url = format!("{url}?{}", self.pairs(pairs));
         }
-        let body = match (request.body.is_empty(), self.spec.format) {
+        let body = match (request.body.is_empty(), self.format) {
             (true, _) => String::new(),
             (false, RequestFormat::Json) => self.json(&request.body),
-            (false, _) => self.pairs(url::form_urlencoded::parse(&request.body)),
+            (false, RequestFormat::Multipart) => self.multipart(&request.body),
+            (false, RequestFormat::Form | RequestFormat::Query) => {
+                self.pairs(url::form_urlencoded::parse(&request.body))
+            }
         };
         let headers = request.headers.iter().map(|(name, value)| {
             let text = value.to_str().unwrap_or_default();
@@ -238,7 +302,7 @@ impl Show<'_> {
             let basic = value.starts_with("Basic ");
             return if basic { "Basic (secret)" } else { HIDDEN }.to_owned();
         }
-        if !sensitive || self.is_plain(&self.spec.headers, name, value) {
+        if !sensitive || self.is_plain(name, value) {
             return self.visible(value);
         }
         HIDDEN.to_owned()
@@ -259,32 +323,58 @@ impl Show<'_> {
     }
 
     fn json(&self, body: &[u8]) -> String {
-        let Ok(Value::Object(sent)) = serde_json::from_slice(body) else {
-            return HIDDEN.to_owned();
-        };
-        let shown: Map<String, Value> = sent
-            .into_iter()
-            .map(|(name, value)| {
-                let text = value.as_str().and_then(|text| self.value(&name, text));
-                let shown = text.unwrap_or_else(|| HIDDEN.to_owned());
-                (name, Value::String(shown))
-            })
-            .collect();
-        Value::Object(shown).to_string()
+        match serde_json::from_slice(body) {
+            Ok(sent @ Value::Object(_)) => self.json_value("", sent).to_string(),
+            _ => HIDDEN.to_owned(),
+        }
+    }
+
+    /// Texts by the name they stand under; what is no text was written so in the configuration, or is
+    /// a number.
+    fn json_value(&self, name: &str, value: Value) -> Value {
+        match value {
+            Value::String(text) => {
+                let shown = self.value(name, &text);
+                Value::String(shown.unwrap_or_else(|| HIDDEN.to_owned()))
+            }
+            Value::Array(items) => items
+                .into_iter()
+                .map(|item| self.json_value(name, item))
+                .collect(),
+            Value::Object(members) => {
+                let shown = members.into_iter().map(|(name, value)| {
+                    let shown = self.json_value(&name, value);
+                    (name, shown)
+                });
+                Value::Object(shown.collect::<Map<_, _>>())
+            }
+            other => other,
+        }
+    }
+
+    /// As if it were a form: what stands between two parts is of no interest.
+    fn multipart(&self, body: &[u8]) -> String {
+        let text = Zeroizing::new(String::from_utf8_lossy(body).into_owned());
+        let mut parts = text.split("Content-Disposition: form-data; name=\"");
+        parts.next();
+        let pairs = parts.filter_map(|part| {
+            let (name, rest) = part.split_once("\"\r\n\r\n")?;
+            let (value, _) = rest.rsplit_once("\r\n--")?;
+            Some((name, value))
+        });
+        self.pairs(pairs)
     }
 
     /// `None`: it must be hidden.
     fn value(&self, name: &str, value: &str) -> Option<String> {
-        let public = PUBLIC.contains(&name) || self.is_plain(&self.spec.params, name, value);
+        let public = PUBLIC.contains(&name) || self.is_plain(name, value);
         (public && !self.is_secret(value)).then(|| self.visible(value))
     }
 
     /// Written in the configuration as it is sent, under a name that promises no secret.
-    fn is_plain(&self, known: &[(String, RequestValue)], name: &str, value: &str) -> bool {
+    fn is_plain(&self, name: &str, value: &str) -> bool {
         let lower = name.to_lowercase();
-        let written = known.iter().any(|(known, written)| {
-            known == name && matches!(written, RequestValue::Text(text) if text == value)
-        });
+        let written = self.plain.contains(&(name, value));
         written && !SUSPICIOUS.iter().any(|part| lower.contains(part)) && !self.is_secret(value)
     }
 
@@ -305,11 +395,12 @@ fn answered(response: &net::Response, shape: &ResponseShape, mut redactor: Redac
     let text = Secret::new(String::from_utf8_lossy(bytes));
     let is_html = json.is_none() && text.expose().trim_start().starts_with('<');
     let body = match json {
+        Some(Value::String(_)) if good && shape.is_raw => HIDDEN.to_owned(),
         Some(mut json) => {
             for token in members::tokens_in(&json, shape) {
                 redactor.add(&token);
             }
-            for path in [&shape.access_token, &shape.refresh_token] {
+            for path in shape.access_token.iter().chain(&shape.refresh_token) {
                 hide(&mut json, path);
             }
             let shown = if good {
@@ -320,6 +411,7 @@ fn answered(response: &net::Response, shape: &ResponseShape, mut redactor: Redac
             redactor.clean(&shown.to_string())
         }
         None if bytes.is_empty() => String::new(),
+        None if good && shape.is_raw => HIDDEN.to_owned(),
         None if good => format!("({} bytes that are not JSON)", bytes.len()),
         None => without_jwts(&redactor.clean(text.expose())),
     };
@@ -345,23 +437,7 @@ fn telling(headers: &HeaderMap, redactor: &Redactor) -> Vec<(String, String)> {
 }
 
 fn hide(json: &mut Value, path: &Path) {
-    let Some((last, before)) = path.steps().split_last() else {
-        return;
-    };
-    let parent = before.iter().try_fold(json, |value, step| match value {
-        Value::Object(members) => members.get_mut(step),
-        Value::Array(items) => items.get_mut(step.parse::<usize>().ok()?),
-        _ => None,
-    });
-    let found = match parent {
-        Some(Value::Object(members)) => members.get_mut(last),
-        Some(Value::Array(items)) => last
-            .parse::<usize>()
-            .ok()
-            .and_then(|index| items.get_mut(index)),
-        _ => None,
-    };
-    if let Some(found) = found {
+    if let Some(found) = path.find_mut(json) {
         *found = Value::from(HIDDEN);
     }
 }

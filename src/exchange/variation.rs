@@ -70,7 +70,7 @@ pub fn variation(integration: &Integration, trace: &Trace) -> Option<(Variation,
         ClientAuth::Basic(BasicEncoding::Raw) if first.encoding_matters => Variation::BasicForm,
         ClientAuth::Basic(_) => Variation::Post,
         ClientAuth::Post => Variation::Basic,
-        ClientAuth::None => return None,
+        ClientAuth::Assertion(_) | ClientAuth::AssertionFile(_) | ClientAuth::None => return None,
     };
     let candidate = request.client_secret.get(first.secret_index?)?;
     let request = TokenRequest {

@@ -5,16 +5,17 @@ use std::time::Duration;
 use super::Outcome;
 use super::answer::Answer;
 use super::granted;
+use super::lifetime::Oddity;
 use super::members;
 use super::presented::{Pending, Presented};
-use super::response::{self, Unreadable};
+use super::response::{self, Reading, Unreadable};
 use super::skew;
 use crate::base::{
-    ErrorCode, Failure, HumanDuration, IntegrationId, Now, Redactor, RefreshToken, Secret,
+    ErrorCode, Failure, HumanDuration, IntegrationId, Issued, Now, Redactor, RefreshToken, Secret,
     VendorAnswer,
 };
 use crate::net;
-use crate::spec::{OutcomeClass, Proof, ResponseShape, Vendor};
+use crate::spec::{OutcomeClass, Path, Proof, ResponseShape, Scalar, Vendor};
 
 /// An HTML page with 401 or 403 is a gateway's word; this often it is taken for passing trouble.
 pub(super) const HTML_TRIES: u32 = 3;
@@ -26,18 +27,45 @@ pub(super) struct Context<'a> {
     pub(super) vendor: &'a Vendor,
     /// Host and port as the operator wrote them.
     pub(super) host: &'a str,
+    pub(super) place: Place,
     pub(super) sent_at: Now,
     pub(super) now: Now,
     /// Secrets of this attempt and the token before.
     pub(super) held: &'a [Secret],
     pub(super) secret_in_use: Option<usize>,
     pub(super) presented: Presented,
+    /// The token that a good answer without one prolongs.
+    pub(super) prolongs: Option<&'a Secret>,
     /// A person consents to this grant in a login.
     pub(super) takes_logins: bool,
     /// HTML pages with 401 or 403 in a row before this answer.
     pub(super) html_refusals: u32,
     pub(super) timeout: Duration,
     pub(super) connect_timeout: Duration,
+}
+
+/// What was asked: which key of the configuration says where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Place {
+    #[default]
+    TokenEndpoint,
+    /// The endpoint is what the issuer's metadata says.
+    Issuer,
+    /// The one request of the grant `request`.
+    Request,
+    /// One of several.
+    Step(usize),
+}
+
+impl Place {
+    fn key(self) -> &'static str {
+        match self {
+            Self::TokenEndpoint => "token_endpoint",
+            Self::Issuer => "issuer",
+            Self::Request => "request.url",
+            Self::Step(_) => "the step's url",
+        }
+    }
 }
 
 /// What the table of outcomes looks at.
@@ -78,26 +106,62 @@ fn class_of(facts: Facts<'_>) -> OutcomeClass {
     }
 }
 
-/// Judges a whole answer.
-pub(super) fn judge(answer: &Answer, context: &Context<'_>) -> Outcome {
-    let shape = context.shape;
-    let redactor = redactor(answer, context);
-    let failed_inside = failed_inside(answer, shape);
+/// Judges a whole answer: a token, and what is strange about its lifetime, or what else it means.
+pub(super) fn judge(
+    answer: &Answer,
+    context: &Context<'_>,
+    success: &Success,
+) -> Result<(Box<Issued>, Option<Oddity>), Box<Outcome>> {
+    let reading = Reading {
+        id: context.id,
+        shape: context.shape,
+        sent_at: context.sent_at,
+        held: context.held,
+        secret_in_use: context.secret_in_use,
+        prolongs: context.prolongs,
+    };
+    let success = [context.shape.success.as_slice(), success];
+    let read = |answer: &Answer| response::normalise(answer, reading);
+    let (issued, oddity) = judged(answer, context, &success, read)?;
+    Ok((Box::new(issued), oddity))
+}
+
+/// What must hold besides a 2xx status.
+pub(super) type Success = [(Path, Scalar)];
+
+/// The same for an answer of the grants made of requests: `read` takes what is wanted of it.
+pub(super) fn judged<T>(
+    answer: &Answer,
+    context: &Context<'_>,
+    success: &[&Success],
+    read: impl FnOnce(&Answer) -> Result<T, Unreadable>,
+) -> Result<T, Box<Outcome>> {
+    let failed_inside = failed_inside(answer, success);
     let mut unreadable = None;
     if answer.is_success() && !failed_inside {
-        let normal = response::normalise(
-            answer,
-            context.id,
-            shape,
-            context.sent_at,
-            context.held,
-            context.secret_in_use,
-        );
-        match normal {
-            Ok(issued) => return Outcome::Issued(Box::new(issued)),
+        match read(answer) {
+            Ok(found) => return Ok(found),
             Err(why) => unreadable = Some(why),
         }
     }
+    let unreadable = unreadable.as_ref();
+    Err(Box::new(refused(
+        answer,
+        context,
+        failed_inside,
+        unreadable,
+    )))
+}
+
+/// What an answer means that is of no use.
+fn refused(
+    answer: &Answer,
+    context: &Context<'_>,
+    failed_inside: bool,
+    unreadable: Option<&Unreadable>,
+) -> Outcome {
+    let shape = context.shape;
+    let redactor = redactor(answer, context);
     let error = answer.error(&shape.error);
     let description = answer.description(&shape.error_description);
     // Both: the body may write the description with escapes.
@@ -118,7 +182,7 @@ pub(super) fn judge(answer: &Answer, context: &Context<'_>) -> Outcome {
         presented: context.presented,
     };
     // A token without a lifetime is no answer to read an error out of.
-    let over = unreadable == Some(Unreadable::Over);
+    let over = unreadable == Some(&Unreadable::Over);
     let pending = context
         .presented
         .is_pending(answer.status, error.as_deref());
@@ -144,7 +208,10 @@ pub(super) fn judge(answer: &Answer, context: &Context<'_>) -> Outcome {
         .unwrap_or_else(|| general_hint(class, facts, rescued.is_some(), context));
     let failure = Failure {
         code: code_of(class, answer.status),
-        description: describe(class, facts, &vendor, unreadable.as_ref(), context.host),
+        description: in_place(
+            context.place,
+            describe(class, facts, &vendor, unreadable, context),
+        ),
         hint: Some(match clocks(class, answer, context) {
             Some(clocks) => format!("{clocks}; {advice}"),
             None => advice,
@@ -171,12 +238,12 @@ fn redactor(answer: &Answer, context: &Context<'_>) -> Redactor {
 }
 
 /// Whether a 2xx says by a `success` member that it is none.
-fn failed_inside(answer: &Answer, shape: &ResponseShape) -> bool {
+fn failed_inside(answer: &Answer, success: &[&Success]) -> bool {
     answer.json.as_ref().is_some_and(|json| {
-        let holds = |(path, wanted): &(crate::spec::Path, crate::spec::Scalar)| {
+        let holds = |(path, wanted): &(Path, Scalar)| {
             path.find(json).is_some_and(|found| wanted.holds(found))
         };
-        answer.is_success() && !shape.success.iter().all(holds)
+        answer.is_success() && !success.iter().copied().flatten().all(holds)
     })
 }
 
@@ -196,7 +263,8 @@ fn rescued(answer: &Answer, context: &Context<'_>) -> Option<RefreshToken> {
     if !answer.is_success() || !context.presented.earns_a_refresh_token() {
         return None;
     }
-    granted::refresh_token(answer.json.as_ref()?, context.id, context.shape)
+    let json = answer.json.as_ref()?;
+    granted::refresh_token(json, context.id, context.shape, answer.answered_at)
         .filter(|found| !context.held.contains(&found.token))
 }
 
@@ -268,7 +336,14 @@ fn general_hint(
             "'scope' names something this client may not have: compare it with the vendor's console"
         }
         (OutcomeClass::BadRequest, _) if about_the_url => {
-            "compare token_endpoint with the vendor's documentation"
+            return format!(
+                "compare {} with the vendor's documentation",
+                context.place.key()
+            );
+        }
+        (_, Some("use_dpop_nonce" | "invalid_dpop_proof")) => {
+            "the vendor binds tokens to a key (DPoP), which is not built yet in this version: turn \
+             that off for this client, if the vendor allows it"
         }
         (OutcomeClass::BadCredential | OutcomeClass::BadRequest, _) if asserted => {
             "the vendor took no token for this assertion: check this machine's clock (exp, iat), \
@@ -279,6 +354,12 @@ fn general_hint(
         (OutcomeClass::BadCredential, Some("invalid_grant")) => {
             "no refresh token was sent, so this is about the client: check this machine's clock, \
              and whether the vendor still has the consent or the user behind it"
+        }
+        (OutcomeClass::BadCredential, _)
+            if matches!(context.place, Place::Request | Place::Step(_)) =>
+        {
+            "compare what the request is made of (client_id, client_secret, username, password) with \
+             the vendor's console (expired? another tenant or region?)"
         }
         (OutcomeClass::BadCredential, _) => {
             "compare client_id and client_secret with the vendor's console (expired? another \
@@ -296,8 +377,10 @@ fn general_hint(
             "nothing to do: the broker waits as asked; if it lasts, find what else uses this client"
         }
         (OutcomeClass::Transient, _) if facts.is_html => {
-            "a page of a gateway or proxy, not the vendor's answer: check the way there and \
-             token_endpoint"
+            return format!(
+                "a page of a gateway or proxy, not the vendor's answer: check the way there and {}",
+                context.place.key()
+            );
         }
         (OutcomeClass::Transient, _) if is_spent => {
             "wait until it passes; if it lasts, see the vendor's status page"
@@ -311,24 +394,25 @@ fn general_hint(
 }
 
 /// What to check when no answer came.
-fn no_answer_hint(kind: net::ErrorKind, presented: Presented) -> &'static str {
+fn no_answer_hint(kind: net::ErrorKind, presented: Presented, place: Place) -> String {
+    let key = place.key();
     match kind {
-        net::ErrorKind::Timeout | net::ErrorKind::Connect if presented == Presented::Code => {
-            "check the host in token_endpoint, firewall and proxy ([net] proxy, HTTPS_PROXY)"
-        }
         net::ErrorKind::Timeout | net::ErrorKind::Connect => {
-            "check the host in token_endpoint, firewall and proxy ([net] proxy, HTTPS_PROXY); the \
-             broker tries again"
+            let then = match presented {
+                Presented::Code => "",
+                _ => "; the broker tries again",
+            };
+            format!("check the host in {key}, firewall and proxy ([net] proxy, HTTPS_PROXY){then}")
         }
         net::ErrorKind::Dns => {
-            "check the host in token_endpoint for a typo, and this machine's DNS"
+            format!("check the host in {key} for a typo, and this machine's DNS")
         }
-        net::ErrorKind::Tls => {
-            "check the host in token_endpoint; behind a proxy that opens TLS connections, name its \
-             authority in [net] ca_file"
-        }
+        net::ErrorKind::Tls => format!(
+            "check the host in {key}; behind a proxy that opens TLS connections, name its authority \
+             in [net] ca_file"
+        ),
         net::ErrorKind::Reset | net::ErrorKind::TooLarge => {
-            "this is no answer of a token endpoint: check token_endpoint, and what is in between"
+            format!("this is no answer of a token endpoint: check {key}, and what is in between")
         }
     }
 }
@@ -339,9 +423,9 @@ fn describe(
     facts: Facts<'_>,
     vendor: &VendorAnswer,
     unreadable: Option<&Unreadable>,
-    host: &str,
+    context: &Context<'_>,
 ) -> String {
-    let status = facts.status;
+    let (status, host) = (facts.status, context.host);
     let mut said = status.to_string();
     if let Some(error) = &vendor.error {
         said.push(' ');
@@ -383,6 +467,14 @@ fn describe(
     }
 }
 
+/// Which of several requests it was.
+fn in_place(place: Place, description: String) -> String {
+    match place {
+        Place::Step(index) => format!("in step {index}: {description}"),
+        Place::TokenEndpoint | Place::Issuer | Place::Request => description,
+    }
+}
+
 /// No complete answer came.
 pub(super) fn no_answer(error: &net::Error, context: &Context<'_>) -> Outcome {
     let host = context.host;
@@ -405,9 +497,9 @@ pub(super) fn no_answer(error: &net::Error, context: &Context<'_>) -> Outcome {
     };
     let failure = Failure {
         code: ErrorCode::TemporarilyUnavailable,
-        description,
+        description: in_place(context.place, description),
         hint: hint(context, None, Some(error.kind.as_str()), &reason)
-            .or_else(|| Some(no_answer_hint(error.kind, context.presented).to_owned())),
+            .or_else(|| Some(no_answer_hint(error.kind, context.presented, context.place))),
         vendor: None,
         retry_after: None,
         at: context.now.wall,

@@ -11,6 +11,7 @@ use tokio::sync::OnceCell;
 use url::Url;
 
 use super::error::{Error, ErrorKind};
+use super::identity::Identity;
 use super::resolver::Resolver;
 use super::roots;
 use crate::spec::{Net, Proxy};
@@ -70,6 +71,7 @@ pub struct Client(Arc<Inner>);
 struct Inner {
     net: Net,
     connect_timeout: Duration,
+    identity: Option<Identity>,
     proxy: Option<reqwest::Proxy>,
     authorities: Vec<reqwest::Certificate>,
     /// For `http://`, which is loopback only: needs no trust store.
@@ -104,21 +106,34 @@ impl Clients {
         connect_timeout: Duration,
         loopback: bool,
     ) -> Result<Client, ClientError> {
+        self.get_as(net, connect_timeout, loopback, None)
+    }
+
+    /// The same for a client that presents a certificate of its own.
+    pub fn get_as(
+        &self,
+        net: &Net,
+        connect_timeout: Duration,
+        loopback: bool,
+        identity: Option<&Identity>,
+    ) -> Result<Client, ClientError> {
         let mut net = net.clone();
         if loopback {
             net.proxy = None;
         }
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = made
-            .iter()
-            .filter_map(Weak::upgrade)
-            .find(|inner| inner.connect_timeout == connect_timeout && inner.net == net);
+        let known = made.iter().filter_map(Weak::upgrade).find(|inner| {
+            inner.connect_timeout == connect_timeout
+                && inner.net == net
+                && inner.identity.as_ref() == identity
+        });
         if let Some(known) = known {
             return Ok(Client(known));
         }
         made.retain(|inner| inner.strong_count() > 0);
         let inner = Arc::new(Inner {
             connect_timeout,
+            identity: identity.cloned(),
             proxy: net.proxy.as_ref().map(proxy).transpose()?,
             authorities: match &net.ca_file {
                 Some(path) => roots::read(path)?,
@@ -236,8 +251,8 @@ impl Client {
         Some(proxy)
     }
 
-    #[cfg(test)]
-    fn is_same(&self, other: &Self) -> bool {
+    /// Whether both have the same settings.
+    pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 }
@@ -258,6 +273,11 @@ impl Inner {
                 Some(proxy) => builder.proxy(proxy.clone()),
                 None => builder.no_proxy(),
             };
+            if let Some(identity) = &self.identity {
+                let pem = identity.as_pem();
+                let identity = reqwest::Identity::from_pem(pem.as_bytes());
+                builder = builder.identity(identity.map_err(|error| Error::classify(&error))?);
+            }
             let authorities = self.authorities.clone();
             builder = if self.net.ca_only {
                 builder.tls_certs_only(authorities)

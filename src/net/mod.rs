@@ -6,6 +6,7 @@
 
 mod client;
 mod error;
+mod identity;
 pub mod local;
 #[cfg(test)]
 pub(crate) mod peer;
@@ -15,4 +16,5 @@ mod times;
 
 pub use client::{BODY_MAX, Client, ClientError, Clients, Request, Response};
 pub use error::{Certificate, Error, ErrorKind};
-pub use times::{answer_date, retry_after, stated_date};
+pub use identity::{Identity, IdentityError};
+pub use times::{answer_date, http_date, retry_after, stated_date};

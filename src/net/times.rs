@@ -35,7 +35,8 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-fn http_date(text: &str) -> Option<Timestamp> {
+/// A date as HTTP writes it (RFC 9110 section 5.6.7).
+pub fn http_date(text: &str) -> Option<Timestamp> {
     let date = httpdate::parse_http_date(text.trim()).ok()?;
     let seconds = date.duration_since(UNIX_EPOCH).ok()?.as_secs();
     i64::try_from(seconds)

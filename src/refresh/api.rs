@@ -3,19 +3,11 @@
 //! The answer comes from outside: a URL or header made of it is checked, and left out with a
 //! warning where it does not hold; the token is served all the same. Pure.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use crate::base::{Issued, Redactor, Secret};
 use crate::snapshot::ApiCall;
-use crate::spec::{Api, Endpoint, Grant, Path, Piece, Template};
-
-/// What is left alone in a path segment (RFC 3986, "unreserved").
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+use crate::spec::{Api, Endpoint, Grant, Path, Piece, Template, land};
 
 /// The call, and what was left out and why; warnings hold no secrets.
 pub fn render(api: &Api, grant: &Grant, issued: &Issued) -> (ApiCall, Vec<String>) {
@@ -100,8 +92,8 @@ fn base_url(
         return Err("it has a query".to_owned());
     }
     let beside_the_endpoint = grant
-        .request()
-        .is_some_and(|request| request.endpoint.is_loopback() && url.is_loopback());
+        .endpoint()
+        .is_some_and(|endpoint| endpoint.is_loopback() && url.is_loopback());
     let host = url.host();
     if !beside_the_endpoint {
         if url.url().scheme() != "https" {
@@ -115,37 +107,26 @@ fn base_url(
     Ok(url.url().as_str().trim_end_matches('/').to_owned())
 }
 
-/// Where a member lands decides what it may be: a whole URL or its beginning, labels of a host, or
-/// one segment of a path.
+/// Where a member lands decides what it may be.
 fn fill(template: &Template, issued: &Issued) -> Result<String, String> {
     let mut text = String::new();
     for piece in template.pieces() {
-        let member = match piece {
-            Piece::Text(literal) => {
-                text.push_str(literal);
-                continue;
-            }
-            Piece::Member(member) => member,
-        };
-        let value = lookup(issued, member).ok_or_else(|| missing(member))?;
-        let begun = text
-            .split_once("://")
-            .map_or(text.as_str(), |(_, rest)| rest);
+        if let Piece::Text(literal) = piece {
+            text.push_str(literal);
+            continue;
+        }
+        let one = Template::of(vec![piece.clone()]);
+        let value = one.render(|member| lookup(issued, member));
+        let value = value.map_err(|member| missing(&member))?;
         if text.is_empty() {
             text.push_str(&value);
-        } else if begun.contains('/') {
-            if value == "." || value == ".." {
-                return Err(format!("'{member}' is no path segment"));
-            }
-            text.extend(utf8_percent_encode(&value, SEGMENT));
-        } else if value
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'))
-        {
-            text.push_str(&value);
-        } else {
-            return Err(format!("'{member}' is no part of a host name"));
+            continue;
         }
+        let landed = land(&text, &value).map_err(|misfit| {
+            let members = one.holes().join("', '");
+            format!("'{members}' {misfit}")
+        })?;
+        text.push_str(&landed);
     }
     Ok(text)
 }

@@ -16,7 +16,7 @@ use crate::base::{ErrorCode, Failure, Mono, Now, Secret, VendorAnswer};
 use crate::exchange::{Outcome, Present, TokenSource};
 use crate::login::{Browser, Granted, LIFETIME, Redirect, Refusal};
 use crate::snapshot::{Begun, Login, LoginError, LoginState, Snapshot};
-use crate::spec::{Endpoint, FirstRefreshToken, Integration, TokenRequest};
+use crate::spec::{Endpoint, FirstRefreshToken, Integration, Location, TokenRequest};
 
 /// Each device login asks the vendor for a code: callers must not make that a flood.
 const BETWEEN_DEVICES: Duration = Duration::from_secs(5);
@@ -125,14 +125,14 @@ impl Flow {
                 redirect_uri,
                 issuer,
             } => {
-                let pages = (authorization_endpoint, redirect_uri, issuer.as_deref());
-                self.begin_browser(request, pages, now)
+                let page = page(authorization_endpoint, spec, source).await?;
+                self.begin_browser(request, (&page, redirect_uri, issuer.as_deref()), now)
             }
             FirstRefreshToken::DeviceCode {
                 device_authorization_endpoint: endpoint,
             } => {
                 // What a vendor asks for is asked for at one endpoint's authority.
-                let same = |key: &(String, String)| key.0 == endpoint.authority();
+                let same = |key: &(String, String)| key.0 == endpoint.nearest().authority();
                 let hold = hold.filter(|_| spec.quota_key().as_ref().is_some_and(same));
                 self.begin_device(spec, source, hold, now).await
             }
@@ -202,10 +202,7 @@ impl Flow {
                     let asked = (*asked).min(LONGEST_RETRY_AFTER);
                     hold.prolong(now.mono.plus(took).plus(asked));
                 }
-                let failure = outcome.failure().cloned();
-                return Err(failure.map_or(LoginError::Busy, |failure| {
-                    LoginError::Failed(Box::new(failure))
-                }));
+                return Err(not_begun(&outcome));
             }
             Err(_elapsed) => return Err(LoginError::Busy),
         };
@@ -270,6 +267,30 @@ fn held_back(spec: &Integration, left: Duration, now: Now) -> Failure {
     ));
     failure.retry_after = Some(left);
     failure
+}
+
+/// Where the browser is sent.
+async fn page(
+    location: &Location,
+    spec: &Integration,
+    source: &dyn TokenSource,
+) -> Result<Endpoint, LoginError> {
+    if let Some(known) = location.known() {
+        return Ok(known.clone());
+    }
+    let found = source.authorization_endpoint();
+    match tokio::time::timeout(spec.refresh.timeout, found).await {
+        Ok(Ok(page)) => Ok(page),
+        Ok(Err(outcome)) => Err(not_begun(&outcome)),
+        Err(_elapsed) => Err(LoginError::Busy),
+    }
+}
+
+fn not_begun(outcome: &Outcome) -> LoginError {
+    let failure = outcome.failure().cloned();
+    failure.map_or(LoginError::Busy, |failure| {
+        LoginError::Failed(Box::new(failure))
+    })
 }
 
 fn refused(refusal: &Refusal, spec: &Integration, now: Now) -> Failure {

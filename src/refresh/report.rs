@@ -156,6 +156,7 @@ impl Report {
             let at = secret.at;
             let kind = match secret.kind {
                 SecretKind::ClientSecret => "client secret",
+                SecretKind::ClientKey => "client key",
                 SecretKind::Key => "key",
                 SecretKind::Token => "token",
             };

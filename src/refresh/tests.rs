@@ -18,8 +18,8 @@ use crate::exchange::{Ask, DeviceAuthorization, Outcome, TokenSource};
 use crate::secrets::Changes;
 use crate::snapshot::{Denied, Doing, MinTtl, Nudge, Reader, Rejected, State, Want};
 use crate::spec::{
-    Api, ClientAuth, Endpoint, Grant, Integration, Method, Net, RateLimit, RefreshPolicy, Reissue,
-    RequestFormat, SecretSource, StaticToken, Template, TokenRequest, Vendor, When,
+    Api, Endpoint, Grant, Integration, Net, RateLimit, RefreshPolicy, Reissue, SecretSource,
+    StaticToken, Template, TokenRequest, Vendor, When,
 };
 use crate::store::Memory;
 use crate::telemetry::{IntegrationCounters, Metrics};
@@ -41,15 +41,8 @@ pub(super) fn integration(name: &str, refresh: RefreshPolicy) -> Integration {
         provider: "acme".into(),
         required: true,
         grant: Grant::ClientCredentials(Arc::new(TokenRequest {
-            endpoint: Endpoint::parse("https://auth.example.com/token").unwrap(),
-            auth: ClientAuth::None,
-            format: RequestFormat::Form,
-            method: Method::Post,
             client_id: Some("abc".into()),
-            client_secret: Vec::new(),
-            scope: None,
-            params: Vec::new(),
-            headers: Vec::new(),
+            ..TokenRequest::to("https://auth.example.com/token")
         })),
         net: Arc::new(Net::default()),
         refresh: Arc::new(refresh),
@@ -184,6 +177,10 @@ impl TokenSource for Script {
 
     fn device_authorization(&self) -> BoxFuture<'_, Result<DeviceAuthorization, Outcome>> {
         async { panic!("no device flow") }.boxed()
+    }
+
+    fn authorization_endpoint(&self) -> BoxFuture<'_, Result<Endpoint, Outcome>> {
+        async { panic!("nothing to look up") }.boxed()
     }
 
     fn secret_changes(&self) -> &Changes {

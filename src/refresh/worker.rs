@@ -460,6 +460,7 @@ impl Worker {
         };
         let ask = Ask {
             present: self.machine.present(),
+            held: self.machine.held().map(|(held, _)| held.token().clone()),
             may_send: &may_send,
             trace: None,
         };

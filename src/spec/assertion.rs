@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::phrase::{Draft, Part, Phrase};
 use super::secret::{SecretCandidate, SecretSource};
 
 /// RFC 7515. `exp` is `iat` and the lifetime; `iat` is back-dated, since clocks differ.
@@ -11,6 +12,8 @@ pub struct Assertion {
     pub key: Vec<SecretCandidate>,
     /// Of encrypted keys.
     pub passphrase: Option<SecretSource>,
+    /// Whose fingerprint may stand in it; without one, the certificate that comes with the key.
+    pub certificate: Option<SecretSource>,
     pub algorithm: Algorithm,
     /// Without it a JWK's own `kid` is used.
     pub kid: Option<String>,
@@ -26,12 +29,24 @@ pub struct Assertion {
     pub jti: Jti,
     /// Further claims in the order of the configuration; they win over the ones above, and an
     /// empty text removes one.
-    pub claims: Vec<(Phrase, Claim)>,
+    pub claims: Vec<(Phrase, Draft)>,
     /// Further members of the header; never `alg` and `kid`; as with claims.
-    pub headers: Vec<(Phrase, Claim)>,
+    pub headers: Vec<(Phrase, Draft)>,
 }
 
 impl Assertion {
+    /// Every part of what stands in it.
+    pub fn walk<'a>(&'a self, visit: &mut dyn FnMut(&'a Part)) {
+        let phrases = self.issuer.iter().chain(&self.subject);
+        for phrase in phrases.chain(&self.audience) {
+            phrase.walk(visit);
+        }
+        for (name, value) in self.claims.iter().chain(&self.headers) {
+            name.walk(visit);
+            value.walk(visit);
+        }
+    }
+
     pub const BACKDATE: Duration = Duration::from_secs(30);
     pub const LIFETIME: Duration = Duration::from_secs(300);
 }
@@ -90,6 +105,11 @@ impl Algorithm {
         Self::ALL.into_iter().find(|one| one.as_str() == text)
     }
 
+    /// Whether both sides have the same key.
+    pub fn is_shared(self) -> bool {
+        matches!(self, Self::Hs256 | Self::Hs384 | Self::Hs512)
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Rs256 => "RS256",
@@ -118,53 +138,6 @@ pub enum Jti {
     None,
 }
 
-/// A JSON value with what is only known when it is signed.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Claim {
-    Bool(bool),
-    Integer(i64),
-    /// Finite.
-    Float(f64),
-    /// A single [`Part::Now`] is written as a number.
-    Text(Phrase),
-    List(Vec<Claim>),
-    Table(Vec<(Phrase, Claim)>),
-}
-
-/// Text in parts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Phrase(pub Vec<Part>);
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Part {
-    Text(String),
-    /// Whole seconds since 1970, and so many more.
-    Now(i64),
-    Uuid,
-}
-
-impl Part {
-    /// Reads what stands between braces: `now`, `now+300`, `now-30` or `uuid`.
-    pub fn parse(hole: &str) -> Option<Self> {
-        if hole == "uuid" {
-            return Some(Self::Uuid);
-        }
-        let offset = hole.strip_prefix("now")?;
-        if offset.is_empty() {
-            return Some(Self::Now(0));
-        }
-        let digits = offset.strip_prefix(['+', '-'])?;
-        let sane = (1..=10).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
-        sane.then(|| offset.parse().ok().map(Self::Now)).flatten()
-    }
-}
-
-impl Phrase {
-    pub fn literal(text: impl Into<String>) -> Self {
-        Self(vec![Part::Text(text.into())])
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,25 +149,6 @@ mod tests {
         }
         for other in ["ES512", "none", "rs256", "", "ES256K"] {
             assert_eq!(Algorithm::parse(other), None, "{other}");
-        }
-    }
-
-    #[test]
-    fn holes_of_claims() {
-        for (hole, part) in [
-            ("now", Some(Part::Now(0))),
-            ("now+300", Some(Part::Now(300))),
-            ("now-30", Some(Part::Now(-30))),
-            ("uuid", Some(Part::Uuid)),
-            ("now+", None),
-            ("now300", None),
-            ("now+-3", None),
-            ("now+1.5", None),
-            ("now+99999999999", None),
-            ("nowhere", None),
-            ("", None),
-        ] {
-            assert_eq!(Part::parse(hole), part, "{hole}");
         }
     }
 }

@@ -3,16 +3,15 @@
 //! Everything is taken apart without `..`, so that a new field cannot be forgotten here. Invariant:
 //! no secret goes into a fingerprint, only where in the request one stands.
 
-use sha2::{Digest as _, Sha256};
+mod ink;
 
 use super::Integration;
-use super::assertion::{Assertion, Bearer, Claim, Jti, Part, Phrase};
-use super::grant::{
-    BasicEncoding, ClientAuth, FirstRefreshToken, Grant, Method, Refreshing, RequestFormat,
-    StaticToken, TokenRequest,
-};
+use super::assertion::{Assertion, Bearer};
+use super::grant::{FirstRefreshToken, Grant, Refreshing, StaticToken};
+use super::phrase::Part;
+use super::request::{ClientAuth, ClientCertificate};
 use super::secret::SecretSource;
-use super::template::RequestValue;
+use ink::Ink;
 
 /// What tells a definition from the one before it; the first that applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,10 +41,12 @@ impl Integration {
             api: _,
             vendor: _,
         } = self;
-        let mut ink = Ink(Sha256::new());
+        let mut ink = Ink::default();
         ink.word(grant.name());
         match grant {
-            Grant::ClientCredentials(request) => ink.request(request),
+            Grant::ClientCredentials(request)
+            | Grant::Password(request)
+            | Grant::TokenExchange(request) => ink.request(request),
             Grant::JwtBearer(request, bearer) => {
                 ink.request(request);
                 let Bearer {
@@ -69,6 +70,7 @@ impl Integration {
                 } = &**refreshing;
                 ink.maybe(refresh_endpoint.as_ref().map(|one| one.url().as_str()));
             }
+            Grant::Steps(steps) => ink.steps(steps),
             Grant::SignedJwt(assertion) => ink.assertion(assertion),
             Grant::Static(StaticToken {
                 token: _,
@@ -78,7 +80,7 @@ impl Integration {
                 ink.maybe(at.as_deref());
             }
         }
-        ink.0.finalize().into()
+        ink.dry()
     }
 
     /// What became of `before` in `self`.
@@ -98,20 +100,19 @@ impl Integration {
         Change::Policy
     }
 
-    /// In the order of the request.
-    fn secret_sources(&self) -> Vec<&SecretSource> {
-        let mut all = Vec::new();
-        if let Some(request) = self.grant.request() {
-            all.extend(request.client_secret.iter().map(|one| &one.source));
-            let values = request.params.iter().chain(&request.headers);
-            all.extend(values.filter_map(|(_, value)| match value {
-                RequestValue::Secret(source) => Some(source),
-                RequestValue::Text(_) => None,
-            }));
+    /// Of everything that is sent or signed with, in the order of the request.
+    pub fn secret_sources(&self) -> Vec<&SecretSource> {
+        let mut all: Vec<&SecretSource> = Vec::new();
+        all.extend(self.grant.client_secret().iter().map(|one| &one.source));
+        if let Some(ClientCertificate { certificate, key }) = self.grant.client_certificate() {
+            all.extend([certificate, key]);
         }
-        if let Some(assertion) = self.grant.assertion() {
-            all.extend(assertion.key.iter().map(|one| &one.source));
-            all.extend(&assertion.passphrase);
+        all.extend(self.grant.sent_secrets());
+        for (_, assertion) in self.grant.assertions() {
+            all.extend(of_assertion(assertion));
+        }
+        if let Some(ClientAuth::AssertionFile(source)) = self.grant.request().map(|it| &it.auth) {
+            all.push(source);
         }
         if let Some(FirstRefreshToken::Configured(first)) =
             self.grant.refreshing().map(|refreshing| &refreshing.first)
@@ -125,164 +126,37 @@ impl Integration {
     }
 }
 
-/// Writes parts so that no two lists of parts read the same.
-struct Ink(Sha256);
-
-impl Ink {
-    fn word(&mut self, text: &str) {
-        self.0.update((text.len() as u64).to_le_bytes());
-        self.0.update(text.as_bytes());
+impl Grant {
+    /// The secrets that stand in requests as they are or inside something else, each once.
+    pub fn sent_secrets(&self) -> Vec<&SecretSource> {
+        let mut all = Secrets::default();
+        if let Some(request) = self.request() {
+            request.walk(&mut |part| all.see(part));
+        }
+        if let Some(steps) = self.steps() {
+            steps.walk(&mut |part| all.see(part));
+        }
+        all.0
     }
+}
 
-    fn count(&mut self, count: usize) {
-        self.0.update((count as u64).to_le_bytes());
-    }
+#[derive(Default)]
+struct Secrets<'a>(Vec<&'a SecretSource>);
 
-    fn maybe(&mut self, text: Option<&str>) {
-        self.count(usize::from(text.is_some()));
-        if let Some(text) = text {
-            self.word(text);
+impl<'a> Secrets<'a> {
+    fn see(&mut self, part: &'a Part) {
+        if let Part::Secret(source) = part
+            && !self.0.contains(&source)
+        {
+            self.0.push(source);
         }
     }
+}
 
-    fn request(&mut self, request: &TokenRequest) {
-        let TokenRequest {
-            endpoint,
-            auth,
-            format,
-            method,
-            client_id,
-            client_secret: _,
-            scope,
-            params,
-            headers,
-        } = request;
-        self.word(endpoint.url().as_str());
-        self.word(match auth {
-            ClientAuth::Basic(BasicEncoding::Form) => "basic",
-            ClientAuth::Basic(BasicEncoding::Raw) => "basic raw",
-            ClientAuth::Post => "post",
-            ClientAuth::None => "none",
-        });
-        self.word(match format {
-            RequestFormat::Form => "form",
-            RequestFormat::Json => "json",
-            RequestFormat::Query => "query",
-        });
-        self.word(match method {
-            Method::Post => "POST",
-            Method::Get => "GET",
-        });
-        self.maybe(client_id.as_deref());
-        self.maybe(scope.as_deref());
-        self.values(params);
-        self.values(headers);
-    }
-
-    fn values(&mut self, values: &[(String, RequestValue)]) {
-        self.count(values.len());
-        for (name, value) in values {
-            self.word(name);
-            match value {
-                RequestValue::Text(text) => self.maybe(Some(text)),
-                RequestValue::Secret(_) => self.maybe(None),
-            }
-        }
-    }
-
-    fn assertion(&mut self, assertion: &Assertion) {
-        let Assertion {
-            key: _,
-            passphrase: _,
-            algorithm,
-            kid,
-            issuer,
-            subject,
-            audience,
-            lifetime,
-            issued_at,
-            backdate,
-            jti,
-            claims,
-            headers,
-        } = assertion;
-        self.word(algorithm.as_str());
-        self.maybe(kid.as_deref());
-        for one in [issuer, subject] {
-            self.count(usize::from(one.is_some()));
-            if let Some(phrase) = one {
-                self.phrase(phrase);
-            }
-        }
-        self.count(audience.len());
-        for phrase in audience {
-            self.phrase(phrase);
-        }
-        self.word(&lifetime.as_millis().to_string());
-        self.word(&backdate.as_millis().to_string());
-        self.count(usize::from(*issued_at));
-        self.word(match jti {
-            Jti::Uuid => "uuid",
-            Jti::Integer => "integer",
-            Jti::None => "none",
-        });
-        self.members(claims);
-        self.members(headers);
-    }
-
-    fn members(&mut self, members: &[(Phrase, Claim)]) {
-        self.count(members.len());
-        for (name, claim) in members {
-            self.phrase(name);
-            self.claim(claim);
-        }
-    }
-
-    fn claim(&mut self, claim: &Claim) {
-        match claim {
-            Claim::Bool(value) => self.word(if *value { "true" } else { "false" }),
-            Claim::Integer(value) => {
-                self.word("integer");
-                self.word(&value.to_string());
-            }
-            Claim::Float(value) => {
-                self.word("float");
-                self.0.update(value.to_bits().to_le_bytes());
-            }
-            Claim::Text(phrase) => {
-                self.word("text");
-                self.phrase(phrase);
-            }
-            Claim::List(items) => {
-                self.word("list");
-                self.count(items.len());
-                for item in items {
-                    self.claim(item);
-                }
-            }
-            Claim::Table(inner) => {
-                self.word("table");
-                self.members(inner);
-            }
-        }
-    }
-
-    fn phrase(&mut self, Phrase(parts): &Phrase) {
-        self.count(parts.len());
-        for part in parts {
-            match part {
-                Part::Text(text) => {
-                    self.word("text");
-                    self.word(text);
-                }
-                Part::Now(offset) => {
-                    self.word("now");
-                    self.word(&offset.to_string());
-                }
-                Part::Uuid => self.word("uuid"),
-            }
-        }
-    }
+fn of_assertion(assertion: &Assertion) -> impl Iterator<Item = &SecretSource> {
+    let keys = assertion.key.iter().map(|one| &one.source);
+    keys.chain(&assertion.passphrase)
+        .chain(&assertion.certificate)
 }
 
 #[cfg(test)]
@@ -291,19 +165,29 @@ mod tests {
 
     use super::*;
     use crate::base::Secret;
-    use crate::spec::{Api, Endpoint, ResponseShape, SecretCandidate, Vendor};
+    use crate::spec::{
+        Api, ClientAuth, ClientCertificate, Dialect, Draft, Endpoint, Issuer, Location, Method,
+        Part, Phrase, RequestFormat, ResponseShape, SecretCandidate, TokenRequest, Vendor,
+    };
+
+    fn endpoint(url: &str) -> Location {
+        Endpoint::parse(url).unwrap().into()
+    }
 
     fn one(change: impl FnOnce(&mut TokenRequest)) -> Integration {
         let mut request = TokenRequest {
-            endpoint: Endpoint::parse("https://auth.example.com/token?tenant=1").unwrap(),
+            endpoint: endpoint("https://auth.example.com/token?tenant=1"),
             auth: ClientAuth::Post,
             format: RequestFormat::Form,
             method: Method::Post,
             client_id: Some("abc".into()),
             client_secret: Vec::new(),
             scope: None,
+            own: Vec::new(),
             params: Vec::new(),
             headers: Vec::new(),
+            dialect: None,
+            certificate: None,
         };
         change(&mut request);
         Integration {
@@ -331,11 +215,20 @@ mod tests {
     #[test]
     fn whatever_is_sent_shapes_the_token() {
         let before = one(|_| {});
-        let text = |text: &str| RequestValue::Text(text.into());
+        let text = Draft::from;
+        let issuer = Issuer::parse("https://auth.example.com/token?tenant=1");
+        assert!(issuer.is_err(), "it has a query");
+        let issuer = Issuer::parse("https://auth.example.com").unwrap();
+        let dialect = |name: &str| {
+            Some(Box::new(Dialect {
+                names: vec![("client_id".to_owned(), name.to_owned())],
+                ..Dialect::default()
+            }))
+        };
+        let phrase = Phrase::literal;
         let changed = [
-            one(|r| {
-                r.endpoint = Endpoint::parse("https://auth.example.com/token?tenant=2").unwrap();
-            }),
+            one(|r| r.endpoint = endpoint("https://auth.example.com/token?tenant=2")),
+            one(|r| r.endpoint = Location::Of(Arc::new(issuer))),
             one(|r| r.auth = ClientAuth::None),
             one(|r| r.format = RequestFormat::Json),
             one(|r| r.method = Method::Get),
@@ -343,7 +236,20 @@ mod tests {
             one(|r| r.scope = Some("a".into())),
             one(|r| r.params = vec![("a".into(), text("bc"))]),
             one(|r| r.params = vec![("ab".into(), text("c"))]),
-            one(|r| r.headers = vec![("a".into(), text("bc"))]),
+            one(|r| r.params = vec![("ab".into(), Draft::List(vec![text("c")]))]),
+            one(|r| r.params = vec![("ab".into(), Draft::Bool(true))]),
+            one(|r| r.headers = vec![("a".into(), phrase("bc"))]),
+            one(|r| r.headers = vec![("a".into(), Phrase::new([Part::ClientSecret]))]),
+            one(|r| r.own = vec![("grant_type", phrase("password"))]),
+            one(|r| r.dialect = dialect("key")),
+            one(|r| r.dialect = dialect("")),
+            one(|r| {
+                r.certificate = Some(Box::new(ClientCertificate {
+                    certificate: secret("c"),
+                    key: secret("k"),
+                }));
+            }),
+            one(|r| r.auth = ClientAuth::AssertionFile(secret("j"))),
         ];
         let mut seen = vec![before.shaped_by()];
         for other in changed {
@@ -355,8 +261,9 @@ mod tests {
 
     #[test]
     fn secrets_answers_and_policy_are_told_apart() {
-        let before = one(|r| r.params = vec![("k".into(), RequestValue::Secret(secret("a")))]);
-        let other = one(|r| r.params = vec![("k".into(), RequestValue::Secret(secret("b")))]);
+        let hidden = |text| Draft::Text(Phrase::new([Part::Secret(secret(text))]));
+        let before = one(|r| r.params = vec![("k".into(), hidden("a"))]);
+        let other = one(|r| r.params = vec![("k".into(), hidden("b"))]);
         assert_eq!(other.change_from(&before), Change::Secrets);
         let listed = |text| {
             one(|r| {

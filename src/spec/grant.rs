@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::assertion::{Assertion, Bearer};
+use super::issuer::Location;
+use super::request::{ClientCertificate, TokenRequest};
 use super::secret::{SecretCandidate, SecretSource};
-use super::template::RequestValue;
+use super::steps::{Step, Steps, StepsKind};
 use super::url::Endpoint;
 use crate::base::Timestamp;
 use url::Url;
@@ -15,11 +17,17 @@ use url::Url;
 pub enum Grant {
     /// RFC 6749 section 4.4.
     ClientCredentials(Arc<TokenRequest>),
+    /// RFC 6749 section 4.3.
+    Password(Arc<TokenRequest>),
+    /// RFC 8693.
+    TokenExchange(Arc<TokenRequest>),
     /// RFC 7523 section 2.1, with the variants of vendors.
     JwtBearer(Arc<TokenRequest>, Arc<Bearer>),
     /// RFC 6749 section 6: access tokens come from a refresh token, which consent or the
     /// configuration brought.
     RefreshToken(Arc<TokenRequest>, Arc<Refreshing>),
+    /// Requests of a vendor's own kind.
+    Steps(Arc<Steps>),
     /// A JWT of our own making is the token.
     SignedJwt(Box<Assertion>),
     /// A token that somebody else obtained.
@@ -31,30 +39,100 @@ impl Grant {
     pub fn name(&self) -> &'static str {
         match self {
             Self::ClientCredentials(_) => "client_credentials",
+            Self::Password(_) => "password",
+            Self::TokenExchange(_) => "token_exchange",
             Self::JwtBearer(..) => "jwt_bearer",
             Self::RefreshToken(_, refreshing) => refreshing.first.name(),
+            Self::Steps(steps) => match steps.kind {
+                StepsKind::Request => "request",
+                StepsKind::Steps => "steps",
+            },
             Self::SignedJwt(_) => "signed_jwt",
             Self::Static(_) => "static",
         }
     }
 
-    /// What is sent to a token endpoint, for grants that ask one.
+    /// What is sent to a token endpoint, for grants that ask one in the standard's way.
     pub fn request(&self) -> Option<&TokenRequest> {
         match self {
             Self::ClientCredentials(request)
+            | Self::Password(request)
+            | Self::TokenExchange(request)
             | Self::JwtBearer(request, _)
             | Self::RefreshToken(request, _) => Some(request),
-            Self::SignedJwt(_) | Self::Static(_) => None,
+            Self::Steps(_) | Self::SignedJwt(_) | Self::Static(_) => None,
         }
     }
 
-    /// The JWT that is signed, for grants that sign one.
+    /// The requests of a vendor's own kind, for grants that are made of them.
+    pub fn steps(&self) -> Option<&Steps> {
+        match self {
+            Self::Steps(steps) => Some(steps),
+            Self::ClientCredentials(_)
+            | Self::Password(_)
+            | Self::TokenExchange(_)
+            | Self::JwtBearer(..)
+            | Self::RefreshToken(..)
+            | Self::SignedJwt(_)
+            | Self::Static(_) => None,
+        }
+    }
+
+    /// Where a vendor is asked: the token endpoint, the issuer that knows it, or the first of the
+    /// steps. `None` for grants that ask nobody.
+    pub fn endpoint(&self) -> Option<&Endpoint> {
+        match self.request() {
+            Some(request) => Some(request.endpoint.nearest()),
+            None => self.steps()?.first(),
+        }
+    }
+
+    /// Of grants that ask somebody.
+    pub fn client_id(&self) -> Option<&str> {
+        match self.request() {
+            Some(request) => request.client_id.as_deref(),
+            None => self.steps()?.client_id.as_deref(),
+        }
+    }
+
+    pub fn client_secret(&self) -> &[SecretCandidate] {
+        match (self.request(), self.steps()) {
+            (Some(request), _) => &request.client_secret,
+            (None, Some(steps)) => &steps.client_secret,
+            (None, None) => &[],
+        }
+    }
+
+    pub fn client_certificate(&self) -> Option<&ClientCertificate> {
+        match self.request() {
+            Some(request) => request.certificate.as_deref(),
+            None => self.steps()?.certificate.as_deref(),
+        }
+    }
+
+    /// The JWT that stands for the grant, for grants that sign one; of steps, the first.
     pub fn assertion(&self) -> Option<&Assertion> {
         match self {
             Self::JwtBearer(_, bearer) => Some(&bearer.assertion),
             Self::SignedJwt(assertion) => Some(assertion),
-            Self::ClientCredentials(_) | Self::RefreshToken(..) | Self::Static(_) => None,
+            Self::Steps(steps) => steps.assertion(),
+            Self::ClientCredentials(_)
+            | Self::Password(_)
+            | Self::TokenExchange(_)
+            | Self::RefreshToken(..)
+            | Self::Static(_) => None,
         }
+    }
+
+    /// Every JWT that is signed, and where its key is configured, below the integration.
+    pub fn assertions(&self) -> Vec<(&str, &Assertion)> {
+        let of_client = self.request().and_then(TokenRequest::client_assertion);
+        let of_client = of_client.map(|one| ("client_assertion", &**one));
+        let of_grant = match self.steps() {
+            Some(steps) => steps.steps.iter().find_map(keyed),
+            None => self.assertion().map(|one| ("assertion", one)),
+        };
+        of_client.into_iter().chain(of_grant).collect()
     }
 
     /// How refresh tokens are used, for grants that use them.
@@ -62,33 +140,35 @@ impl Grant {
         match self {
             Self::RefreshToken(_, refreshing) => Some(refreshing),
             Self::ClientCredentials(_)
+            | Self::Password(_)
+            | Self::TokenExchange(_)
             | Self::JwtBearer(..)
+            | Self::Steps(_)
             | Self::SignedJwt(_)
             | Self::Static(_) => None,
         }
     }
 
-    /// The list in which an issued token's `secret_in_use` counts: the client secrets, or the keys
-    /// of an assertion where there is more than one or no client secret.
+    /// The list in which an issued token's `secret_in_use` counts: what the client names itself by,
+    /// or the keys of an assertion where there is more than one or nothing else.
     pub fn secrets(&self) -> &[SecretCandidate] {
-        match self {
-            Self::JwtBearer(_, bearer) if self.counts_keys() => &bearer.assertion.key,
-            Self::ClientCredentials(request)
-            | Self::JwtBearer(request, _)
-            | Self::RefreshToken(request, _) => &request.client_secret,
-            Self::SignedJwt(assertion) => &assertion.key,
-            Self::Static(_) => &[],
+        match self.assertion() {
+            Some(assertion) if self.counts_keys() => &assertion.key,
+            _ => self.credentials(),
         }
     }
 
-    /// Whether [`Grant::secrets`] are keys.
+    /// Whether [`Grant::secrets`] are the keys of [`Grant::assertion`].
     pub fn counts_keys(&self) -> bool {
-        match self {
-            Self::JwtBearer(request, bearer) => {
-                bearer.assertion.key.len() > 1 || request.client_secret.is_empty()
-            }
-            Self::SignedJwt(_) => true,
-            Self::ClientCredentials(_) | Self::RefreshToken(..) | Self::Static(_) => false,
+        self.assertion()
+            .is_some_and(|assertion| assertion.key.len() > 1 || self.credentials().is_empty())
+    }
+
+    /// What the client names itself by: of which one is used at a time.
+    pub fn credentials(&self) -> &[SecretCandidate] {
+        match self.request() {
+            Some(request) => request.credentials(),
+            None => self.client_secret(),
         }
     }
 
@@ -125,10 +205,7 @@ impl Grant {
     pub fn ending_secrets(&self, now: Timestamp) -> Vec<EndingSecret> {
         let static_token = match self {
             Self::Static(token) => token.expires_at,
-            Self::ClientCredentials(_)
-            | Self::JwtBearer(..)
-            | Self::RefreshToken(..)
-            | Self::SignedJwt(_) => None,
+            _ => None,
         };
         let token = static_token.filter(|at| *at <= now.plus(SECRET_WARNING));
         let token = token.map(|at| EndingSecret {
@@ -137,13 +214,16 @@ impl Grant {
             of: 1,
             at,
         });
-        let secrets = self
-            .request()
-            .map_or(&[][..], |request| &request.client_secret);
+        let secrets = self.client_secret();
         let keys = self.assertion().map_or(&[][..], |assertion| &assertion.key);
+        // The client secret may be its key: told once.
+        let client_keys = self.request().and_then(TokenRequest::client_assertion);
+        let client_keys = client_keys.filter(|_| secrets.is_empty());
+        let client_keys = client_keys.map_or(&[][..], |assertion| &assertion.key);
         token
             .into_iter()
             .chain(ending(SecretKind::ClientSecret, secrets, now))
+            .chain(ending(SecretKind::ClientKey, client_keys, now))
             .chain(ending(SecretKind::Key, keys, now))
             .collect()
     }
@@ -155,7 +235,9 @@ pub const SECRET_WARNING: Duration = Duration::from_hours(14 * 24);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecretKind {
     ClientSecret,
-    /// An assertion's.
+    /// Of the assertion that the client names itself by.
+    ClientKey,
+    /// Of the assertion that stands for the grant.
     Key,
     /// Of the `static` grant.
     Token,
@@ -169,6 +251,13 @@ pub struct EndingSecret {
     pub index: usize,
     pub of: usize,
     pub at: Timestamp,
+}
+
+fn keyed(step: &Step) -> Option<(&str, &Assertion)> {
+    match step {
+        Step::Request(_) => None,
+        Step::Assertion { assertion, key_at } => Some((key_at, assertion)),
+    }
 }
 
 fn ending(kind: SecretKind, candidates: &[SecretCandidate], now: Timestamp) -> Vec<EndingSecret> {
@@ -219,7 +308,7 @@ pub enum FirstRefreshToken {
     /// A person's consent in a browser: RFC 6749 section 4.1 with RFC 7636.
     AuthorizationCode {
         /// May have a query of its own, which is kept.
-        authorization_endpoint: Endpoint,
+        authorization_endpoint: Location,
         /// Where the browser is sent back to; loopback, or a page the code is copied from.
         redirect_uri: Url,
         /// RFC 9207: what a redirect may name as its sender; `None`: anything.
@@ -227,7 +316,7 @@ pub enum FirstRefreshToken {
     },
     /// A person's consent on another device: RFC 8628.
     DeviceCode {
-        device_authorization_endpoint: Endpoint,
+        device_authorization_endpoint: Location,
     },
 }
 
@@ -259,58 +348,6 @@ impl Refreshing {
     pub fn rotates(&self) -> bool {
         self.rotation != Rotation::Never
     }
-}
-
-/// A request to a token endpoint. Nothing is sent that is not named here, and empty values are
-/// left out: some vendors refuse unknown members, one gives a token without permissions for an
-/// empty `scope`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TokenRequest {
-    pub endpoint: Endpoint,
-    pub auth: ClientAuth,
-    pub format: RequestFormat,
-    pub method: Method,
-    pub client_id: Option<String>,
-    /// In the order to try; not empty for the methods that need one.
-    pub client_secret: Vec<SecretCandidate>,
-    /// Already joined; never empty.
-    pub scope: Option<String>,
-    /// Further parameters in the order of the configuration; never a name that the grant sets.
-    pub params: Vec<(String, RequestValue)>,
-    /// Further headers: valid lower-case names, never one that the request itself needs.
-    pub headers: Vec<(String, RequestValue)>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClientAuth {
-    Basic(BasicEncoding),
-    Post,
-    None,
-}
-
-/// How id and secret are written into `Authorization: Basic`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum BasicEncoding {
-    /// RFC 6749 section 2.3.1: form-encoded first.
-    #[default]
-    Form,
-    Raw,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum RequestFormat {
-    #[default]
-    Form,
-    Json,
-    Query,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Method {
-    #[default]
-    Post,
-    /// Only with [`RequestFormat::Query`].
-    Get,
 }
 
 #[cfg(test)]

@@ -7,30 +7,44 @@
 mod api;
 mod assertion;
 mod fingerprint;
+mod function;
 mod grant;
+mod issuer;
+mod landing;
+mod phrase;
 mod provider;
 mod refresh;
+mod request;
 mod response;
 mod secret;
 mod server;
 mod sink;
+mod steps;
 mod template;
 mod url;
 
 pub use api::{Api, HostPattern};
-pub use assertion::{Algorithm, Assertion, Bearer, Claim, Jti, Part, Phrase};
+pub use assertion::{Algorithm, Assertion, Bearer, Jti};
 pub use fingerprint::Change;
+pub use function::Function;
 pub use grant::{
-    BasicEncoding, ClientAuth, EndingSecret, FirstRefreshToken, Grant, Method, Refreshing,
-    RequestFormat, Rotation, SECRET_WARNING, SecretKind, StaticToken, TokenRequest,
+    EndingSecret, FirstRefreshToken, Grant, Refreshing, Rotation, SECRET_WARNING, SecretKind,
+    StaticToken,
 };
+pub use issuer::{Issuer, Location};
+pub use landing::{Misfit, land};
+pub use phrase::{Draft, Part, Phrase};
 pub use provider::{ErrorRule, Hint, Match, OutcomeClass, Proof, Vendor};
 pub use refresh::{Net, Proxy, RateLimit, RefreshPolicy, Reissue, When};
-pub use response::{Path, ResponseShape, Scalar, Unit};
+pub use request::{
+    BasicEncoding, ClientAuth, ClientCertificate, Dialect, Method, RequestFormat, TokenRequest,
+};
+pub use response::{Path, ResponseShape, Scalar, Unit, find_any};
 pub use secret::{SecretCandidate, SecretPolicy, SecretSource};
 pub use server::{Access, Admin, DEFAULT_LISTEN, Listen, Log, LogFormat, Server, Store};
 pub use sink::{FileSink, SinkFormat};
-pub use template::{Piece, RequestValue, Template, TemplateError};
+pub use steps::{Body, Call, CallUrl, MadeHost, Step, Steps, StepsKind};
+pub use template::{Piece, Template, TemplateError};
 pub use url::{Endpoint, EndpointError};
 
 use std::sync::Arc;
@@ -74,10 +88,10 @@ impl Integration {
     /// What failures of this integration share at the vendor: endpoint host and port, and client.
     /// `None` for grants that ask nobody.
     pub fn quota_key(&self) -> Option<(String, String)> {
-        let request = self.grant.request()?;
-        let client = request.client_id.clone().unwrap_or_default();
+        let endpoint = self.grant.endpoint()?;
+        let client = self.grant.client_id().unwrap_or_default().to_owned();
         let elsewhere = self.grant.refreshing();
         let elsewhere = elsewhere.and_then(|refreshing| refreshing.refresh_endpoint.as_ref());
-        Some((elsewhere.unwrap_or(&request.endpoint).authority(), client))
+        Some((elsewhere.unwrap_or(endpoint).authority(), client))
     }
 }

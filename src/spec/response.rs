@@ -31,6 +31,14 @@ impl Path {
         })
     }
 
+    pub fn find_mut<'a>(&self, value: &'a mut Value) -> Option<&'a mut Value> {
+        self.0.iter().try_fold(value, |value, step| match value {
+            Value::Object(members) => members.get_mut(step),
+            Value::Array(items) => items.get_mut(step.parse::<usize>().ok()?),
+            _ => None,
+        })
+    }
+
     /// Takes the value at this path out of `value`; an array item becomes null.
     pub fn remove(&self, value: &mut Value) -> Option<Value> {
         let (last, before) = self.0.split_last()?;
@@ -45,6 +53,12 @@ impl Path {
             _ => None,
         }
     }
+}
+
+/// The first of these places where something other than null is.
+pub fn find_any<'a>(paths: &[Path], value: &'a Value) -> Option<&'a Value> {
+    let mut found = paths.iter().filter_map(|path| path.find(value));
+    found.find(|value| !value.is_null())
 }
 
 impl fmt::Display for Path {
@@ -65,6 +79,10 @@ pub enum Unit {
     Seconds,
     Milliseconds,
     Minutes,
+    /// Text: days, hours and minutes, as in `0:02:30`.
+    DaysHoursMinutes,
+    /// Not a time to live but the end itself, in seconds since 1970.
+    UnixTime,
 }
 
 /// What a `success` member must equal.
@@ -93,13 +111,21 @@ impl Scalar {
     }
 }
 
+/// Where there are several paths, the first that leads to something counts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResponseShape {
-    pub access_token: Path,
-    pub expires_in: Path,
+    /// The body as a whole is the token: there is nothing else in it.
+    pub is_raw: bool,
+    pub access_token: Vec<Path>,
+    pub expires_in: Vec<Path>,
     pub expires_in_unit: Unit,
-    /// RFC 3339, Unix seconds or (above 10^11) milliseconds.
-    pub expires_at: Path,
+    /// A lifetime of nought is a vendor's word for "never".
+    pub zero_means_never: bool,
+    /// RFC 3339, an HTTP date, Unix seconds or (above 10^11) milliseconds.
+    pub expires_at: Vec<Path>,
+    /// When the token was made, in the forms of `expires_at`: lifetimes count from there, for vendors
+    /// that hand out a token they made before.
+    pub issued_at: Option<Path>,
     /// Used when the answer says nothing and the token is no JWT with `exp`.
     pub default_lifetime: Option<Duration>,
     pub max_lifetime: Option<Duration>,
@@ -110,31 +136,38 @@ pub struct ResponseShape {
     /// Where the error code is, in the order to try.
     pub error: Vec<Path>,
     pub error_description: Vec<Path>,
-    pub scope: Path,
-    pub refresh_token: Path,
-    pub refresh_token_expires_in: Path,
+    pub scope: Vec<Path>,
+    pub refresh_token: Vec<Path>,
+    pub refresh_token_expires_in: Vec<Path>,
     /// Seconds to wait, where the vendor says so in the body.
     pub retry_after: Option<Path>,
+    /// Members that are URLs, however the vendor writes them: served with a scheme and without a
+    /// slash at the end.
+    pub urls: Vec<Path>,
 }
 
 impl Default for ResponseShape {
     fn default() -> Self {
-        let path = |name: &str| Path(vec![name.to_owned()]);
+        let paths = |name: &str| vec![Path(vec![name.to_owned()])];
         Self {
-            access_token: path("access_token"),
-            expires_in: path("expires_in"),
+            is_raw: false,
+            access_token: paths("access_token"),
+            expires_in: paths("expires_in"),
             expires_in_unit: Unit::Seconds,
-            expires_at: path("expires_at"),
+            zero_means_never: false,
+            expires_at: paths("expires_at"),
+            issued_at: None,
             default_lifetime: None,
             max_lifetime: None,
             token_type: "Bearer".to_owned(),
             success: Vec::new(),
-            error: vec![path("error")],
-            error_description: vec![path("error_description")],
-            scope: path("scope"),
-            refresh_token: path("refresh_token"),
-            refresh_token_expires_in: path("refresh_token_expires_in"),
+            error: paths("error"),
+            error_description: paths("error_description"),
+            scope: paths("scope"),
+            refresh_token: paths("refresh_token"),
+            refresh_token_expires_in: paths("refresh_token_expires_in"),
             retry_after: None,
+            urls: Vec::new(),
         }
     }
 }

@@ -18,6 +18,8 @@ pub enum EndpointError {
     Userinfo,
     #[error("must not have a fragment (#...)")]
     Fragment,
+    #[error("must not have a query (?...)")]
+    Query,
 }
 
 impl Endpoint {

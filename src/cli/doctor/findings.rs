@@ -294,8 +294,8 @@ fn code(attempt: &Attempt, failure: &Failure) -> &'static str {
 
 fn advice(code: &str, one: &Examination, attempt: Option<&Attempt>) -> Vec<String> {
     let proxy = attempt.and_then(|attempt| attempt.proxy.as_deref());
-    let request = one.integration.grant.request();
-    let host = request.map_or("", |request| request.endpoint.host());
+    let endpoint = one.integration.grant.endpoint();
+    let host = endpoint.map_or("", |endpoint| endpoint.host());
     let mut all = vec![match code {
         "dns" => format!(
             "check the spelling of '{host}': tenant, region and domain; where only a proxy can look \
@@ -394,10 +394,7 @@ fn padding(one: &Examination) -> Option<Finding> {
 }
 
 fn secret_dates(integration: &Integration, now: Timestamp) -> Vec<Finding> {
-    let Some(request) = integration.grant.request() else {
-        return Vec::new();
-    };
-    let dated = request.client_secret.iter().enumerate();
+    let dated = integration.grant.client_secret().iter().enumerate();
     let dated = dated.filter_map(|(index, secret)| Some((index + 1, secret.expires_at?)));
     dated
         .filter(|(_, at)| at.since(now) < SOON)

@@ -1,14 +1,14 @@
-//! `[integrations.NAME.assertion]`: the JWT that is signed, and how it is sent.
+//! `[integrations.NAME.assertion]` and its like: a JWT that is signed, and how it is sent.
 
 use std::time::Duration;
 
 use super::secret::{Secrets, candidates, one_secret};
 use super::{Report, View};
 use crate::base::HumanDuration;
-use crate::config::fill::{Gap, Parameters};
+use crate::config::fill::{Parameters, Realm};
 use crate::config::problem::did_you_mean;
-use crate::config::tree::{Node, Raw, Table};
-use crate::spec::{Algorithm, Assertion, Bearer, Claim, Jti, Phrase};
+use crate::config::tree::{Node, Raw};
+use crate::spec::{Algorithm, Assertion, Bearer, Draft, Jti, Phrase, SecretCandidate};
 
 /// A year: longer is a mistake, and what is never to expire is a `static` token.
 const LIFETIMES: (Duration, Duration) =
@@ -17,6 +17,24 @@ const BACKDATES: (Duration, Duration) = (Duration::ZERO, Duration::from_secs(360
 /// Of the header: set by keys of their own, or changing what is signed.
 const RESERVED_HEADERS: [&str; 4] = ["alg", "kid", "b64", "crit"];
 
+/// What differs between assertions.
+pub(super) struct Signing<'a> {
+    /// Unless one is named.
+    pub(super) algorithm: Algorithm,
+    /// What signs where no key is named.
+    pub(super) shared: &'a [SecretCandidate],
+    pub(super) realm: Realm,
+}
+
+impl Signing<'_> {
+    /// Of a grant.
+    pub(super) const PLAIN: Signing<'static> = Signing {
+        algorithm: Algorithm::Rs256,
+        shared: &[],
+        realm: Realm::Assertion { steps: 0 },
+    };
+}
+
 /// The assertion of `jwt_bearer`.
 pub(super) fn bearer(
     view: &View<'_>,
@@ -24,9 +42,9 @@ pub(super) fn bearer(
     secrets: &Secrets<'_>,
     report: &mut Report,
 ) -> Option<Bearer> {
-    let assertion = assertion(view, parameters, secrets, report)?;
+    let assertion = assertion(view, &Signing::PLAIN, parameters, secrets, report)?;
     let claims = |name: &str| {
-        let named = |(known, _): &(Phrase, Claim)| *known == Phrase::literal(name);
+        let named = |(known, _): &(Phrase, Draft)| *known == Phrase::literal(name);
         assertion.claims.iter().any(named)
     };
     for (key, claim, given) in [
@@ -56,37 +74,47 @@ pub(super) fn bearer(
 
 pub(super) fn assertion(
     view: &View<'_>,
+    signing: &Signing<'_>,
     parameters: &mut Parameters<'_>,
     secrets: &Secrets<'_>,
     report: &mut Report,
 ) -> Option<Assertion> {
-    if !view.has("key") || view.removed("key") {
+    let unset = !view.has("key") || view.removed("key");
+    if unset && signing.shared.is_empty() {
         view.problem("key", "is missing", report);
     }
-    let key = candidates(view, "key", secrets, report);
-    let passphrase = view
-        .node("passphrase")
-        .and_then(|node| one_secret(node, &view.path("passphrase"), secrets, report));
-    let algorithm = algorithm(view, report);
-    let (lifetime, backdate) = times(view, report);
-    let mut text = |key: &str| {
-        let node = view.node(key)?;
-        phrase(node, key, parameters, report)
+    let key = if unset {
+        signing.shared.to_vec()
+    } else {
+        candidates(view, "key", secrets, report)
     };
+    let mut secret = |key: &str| {
+        let node = view.node(key)?;
+        one_secret(node, &view.path(key), secrets, report)
+    };
+    let (passphrase, certificate) = (secret("passphrase"), secret("certificate"));
+    let algorithm = algorithm(view, signing.algorithm, report);
+    let (lifetime, backdate) = times(view, report);
+    let mut phrase = |node: &Node, key: &str| {
+        let path = below_the_integration(&view.path(key));
+        parameters
+            .phrase(node, node.text()?, &path, signing.realm, report)
+            .ok()
+    };
+    let mut text = |key: &str| phrase(view.node(key)?, key);
     let (issuer, subject) = (text("issuer"), text("subject"));
     let audience = match view.node("audience").map(|node| (node, &node.raw)) {
         Some((_, Raw::List(items))) => items
             .iter()
-            .filter_map(|item| phrase(item, "audience", parameters, report))
+            .filter_map(|item| phrase(item, "audience"))
             .collect(),
-        Some((node, _)) => phrase(node, "audience", parameters, report)
-            .into_iter()
-            .collect(),
+        Some((node, _)) => phrase(node, "audience").into_iter().collect(),
         None => Vec::new(),
     };
-    let kid = view
-        .node("kid")
-        .and_then(|node| parameters.text(node, "assertion.kid", report).ok());
+    let kid = view.node("kid").and_then(|node| {
+        let path = below_the_integration(&view.path("kid"));
+        parameters.text(node, &path, report).ok()
+    });
     let headers = view.below("headers");
     for (name, _) in view.entries("headers") {
         if RESERVED_HEADERS.contains(&name.as_str()) {
@@ -97,11 +125,18 @@ pub(super) fn assertion(
             );
         }
     }
-    let claims = free(view, "claims", parameters, report);
-    let headers = free(view, "headers", parameters, report);
+    let mut members = |key: &str| {
+        let path = below_the_integration(&view.path(key));
+        let table = view.table.and_then(|table| table.table(key));
+        table.map_or_else(Vec::new, |table| {
+            parameters.members(table, &path, signing.realm, report)
+        })
+    };
+    let (claims, headers) = (members("claims"), members("headers"));
     (!key.is_empty()).then_some(Assertion {
         key,
         passphrase,
+        certificate,
         algorithm: algorithm?,
         kid,
         issuer,
@@ -120,10 +155,15 @@ pub(super) fn assertion(
     })
 }
 
-fn algorithm(view: &View<'_>, report: &mut Report) -> Option<Algorithm> {
+/// `integrations.NAME.assertion.kid` without its first two steps.
+fn below_the_integration(path: &str) -> String {
+    path.splitn(3, '.').nth(2).unwrap_or_default().to_owned()
+}
+
+fn algorithm(view: &View<'_>, default: Algorithm, report: &mut Report) -> Option<Algorithm> {
     let key = "algorithm";
     let Some(name) = view.text(key) else {
-        return (!view.has(key) || view.removed(key)).then(Algorithm::default);
+        return (!view.has(key) || view.removed(key)).then_some(default);
     };
     let found = Algorithm::parse(name);
     if found.is_none() {
@@ -155,75 +195,4 @@ fn times(view: &View<'_>, report: &mut Report) -> (Duration, Duration) {
         view.problem("lifetime", message, report);
     }
     (lifetime, backdate)
-}
-
-fn phrase(
-    node: &Node,
-    path: &str,
-    parameters: &mut Parameters<'_>,
-    report: &mut Report,
-) -> Option<Phrase> {
-    let path = format!("assertion.{path}");
-    parameters.phrase(node, node.text()?, &path, report).ok()
-}
-
-/// Claims or members of the header.
-fn free(
-    view: &View<'_>,
-    key: &str,
-    parameters: &mut Parameters<'_>,
-    report: &mut Report,
-) -> Vec<(Phrase, Claim)> {
-    let Some(table) = view.table.and_then(|table| table.table(key)) else {
-        return Vec::new();
-    };
-    members(table, &format!("assertion.{key}"), parameters, report)
-}
-
-fn members(
-    table: &Table,
-    path: &str,
-    parameters: &mut Parameters<'_>,
-    report: &mut Report,
-) -> Vec<(Phrase, Claim)> {
-    let mut all = Vec::with_capacity(table.0.len());
-    for (name, node) in &table.0 {
-        let path = format!("{path}.{name}");
-        let Ok(named) = parameters.phrase(node, name, &path, report) else {
-            continue;
-        };
-        // What needs an optional parameter that is not given is left out.
-        match claim(node, &path, parameters, report) {
-            Ok(value) => all.push((named, value)),
-            Err(Gap::Absent | Gap::Reported) => {}
-        }
-    }
-    all
-}
-
-fn claim(
-    node: &Node,
-    path: &str,
-    parameters: &mut Parameters<'_>,
-    report: &mut Report,
-) -> Result<Claim, Gap> {
-    Ok(match &node.raw {
-        Raw::Bool(value) => Claim::Bool(*value),
-        Raw::Int(value) => Claim::Integer(*value),
-        Raw::Float(value) => Claim::Float(*value),
-        Raw::Text(text) => Claim::Text(parameters.phrase(node, text, path, report)?),
-        Raw::Table(table) => Claim::Table(members(table, path, parameters, report)),
-        Raw::List(items) => {
-            let mut list = Vec::with_capacity(items.len());
-            for item in items {
-                match claim(item, path, parameters, report) {
-                    Ok(value) => list.push(value),
-                    Err(Gap::Absent) => {}
-                    Err(Gap::Reported) => return Err(Gap::Reported),
-                }
-            }
-            Claim::List(list)
-        }
-        Raw::Null | Raw::Bad => return Err(Gap::Reported),
-    })
 }

@@ -3,7 +3,10 @@
 //! Kinds have been checked by `shape`; what it refused is [`Raw::Bad`] and read as absent here,
 //! with [`View::has`] telling the two apart.
 
+mod api;
 mod assertion;
+mod client;
+mod grant;
 mod integration;
 mod keeping;
 mod policy;
@@ -13,6 +16,8 @@ mod response;
 pub(super) mod secret;
 mod server;
 mod sink;
+mod steps;
+pub(super) mod url_shape;
 
 use std::sync::Arc;
 use std::time::Duration;

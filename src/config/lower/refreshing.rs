@@ -3,15 +3,17 @@
 //! Must not know how a login goes. Invariant: what a browser is sent to or comes back to is https, or
 //! http on this machine.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::{Host, Url};
 
-use super::request::endpoint;
+use super::integration::Globals;
+use super::request::{endpoint, location};
 use super::secret::{Secrets, one_secret};
 use super::{Report, View};
 use crate::config::fill::Parameters;
-use crate::spec::{Endpoint, FirstRefreshToken, Listen, Refreshing, Rotation};
+use crate::spec::{Endpoint, FirstRefreshToken, Issuer, Listen, Refreshing, Rotation};
 
 /// What these grants set in a token request.
 pub(super) const PARAMETERS: [&str; 5] = [
@@ -22,8 +24,7 @@ pub(super) const PARAMETERS: [&str; 5] = [
     "device_code",
 ];
 /// Where a refresh token may come from, and the grants that read the key.
-const KEYS: [(&str, &str); 5] = [
-    ("issuer", "authorization_code"),
+const KEYS: [(&str, &str); 4] = [
     ("refresh_token", "refresh_token"),
     ("authorization_endpoint", "authorization_code"),
     ("redirect_uri", "authorization_code"),
@@ -35,25 +36,29 @@ const LIFETIMES: (Duration, Duration) =
 /// Where the broker takes redirects.
 const CALLBACK: &str = "/login/callback";
 
-/// `callback` is where a browser on this machine finds the broker, if that is known, and what the
-/// broker listens on.
 pub(super) fn refreshing(
     view: &View<'_>,
     grant: &str,
-    callback: (Option<&Url>, &[Listen]),
+    issuer: Option<&Arc<Issuer>>,
+    globals: &Globals<'_>,
     parameters: &mut Parameters<'_>,
-    secrets: &Secrets<'_>,
     report: &mut Report,
 ) -> Option<Refreshing> {
     refuse_other_beginnings(view, grant, report);
     let first = match grant {
-        "authorization_code" => browser(view, callback, parameters, report),
-        "device_code" => endpoint(view, "device_authorization_endpoint", parameters, report).map(
-            |device_authorization_endpoint| FirstRefreshToken::DeviceCode {
-                device_authorization_endpoint,
-            },
-        ),
-        _ => configured(view, secrets, report),
+        "authorization_code" => {
+            let callback = (globals.callback.as_ref(), globals.listen);
+            browser(view, issuer, callback, parameters, report)
+        }
+        "device_code" => {
+            let key = "device_authorization_endpoint";
+            location(view, key, issuer, parameters, report).map(|found| {
+                FirstRefreshToken::DeviceCode {
+                    device_authorization_endpoint: found,
+                }
+            })
+        }
+        _ => configured(view, globals.secrets, report),
     };
     let refresh_endpoint = match view.node("refresh_endpoint") {
         Some(_) => Some(endpoint(view, "refresh_endpoint", parameters, report)?),
@@ -85,9 +90,7 @@ pub(super) fn refreshing(
 fn refuse_other_beginnings(view: &View<'_>, grant: &str, report: &mut Report) {
     for (key, reader) in KEYS {
         let own = view.node(key).is_some_and(|node| !node.is_providers());
-        // A refresh token that is configured has no use for an issuer either, which is said where
-        // all such grants are refused it.
-        if !own || reader == grant || (key == "issuer" && grant == "refresh_token") {
+        if !own || reader == grant {
             continue;
         }
         let message = if key == "refresh_token" {
@@ -119,35 +122,24 @@ fn configured(
     one_secret(node, &view.path(key), secrets, report).map(FirstRefreshToken::Configured)
 }
 
+/// `callback` is where a browser on this machine finds the broker, if that is known, and what the
+/// broker listens on.
 fn browser(
     view: &View<'_>,
+    issuer: Option<&Arc<Issuer>>,
     callback: (Option<&Url>, &[Listen]),
     parameters: &mut Parameters<'_>,
     report: &mut Report,
 ) -> Option<FirstRefreshToken> {
-    let authorization_endpoint = endpoint(view, "authorization_endpoint", parameters, report);
+    let key = "authorization_endpoint";
+    let authorization_endpoint = location(view, key, issuer, parameters, report);
     let redirect_uri = redirect_uri(view, callback, parameters, report);
-    let issuer = issuer(view, parameters, report);
     Some(FirstRefreshToken::AuthorizationCode {
         authorization_endpoint: authorization_endpoint?,
         redirect_uri: redirect_uri?,
-        issuer,
+        // RFC 9207: compared letter by letter, so it stays as it is written.
+        issuer: issuer.map(|issuer| issuer.as_str().to_owned()),
     })
-}
-
-/// RFC 9207: compared letter by letter, so it stays as it is written.
-fn issuer(view: &View<'_>, parameters: &mut Parameters<'_>, report: &mut Report) -> Option<String> {
-    let key = "issuer";
-    let node = view.node(key)?;
-    let text = parameters.url(node, key, false, report).ok()?;
-    let text = text.render(|_| None).ok()?;
-    let fits = Endpoint::parse(&text).is_ok_and(|it| it.url().query().is_none());
-    if !fits {
-        let message = "must be https://, or http:// to this machine, without user, query and \
-                       fragment: what the vendor calls its issuer";
-        view.problem(key, message, report);
-    }
-    fits.then_some(text)
 }
 
 fn redirect_uri(

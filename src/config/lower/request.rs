@@ -1,19 +1,29 @@
 //! The request to a token endpoint.
 
-use super::secret::{Secrets, candidates};
+use std::sync::Arc;
+
+use super::client::{Client, auth, client};
+use super::secret::Secrets;
 use super::server::header_name;
 use super::{Report, View};
-use crate::config::fill::Parameters;
+use crate::config::fill::{Gap, Parameters, Realm};
 use crate::config::problem::did_you_mean;
+use crate::config::tree::{Node, Raw};
 use crate::spec::{
-    BasicEncoding, ClientAuth, Endpoint, Method, RequestFormat, RequestValue, SecretCandidate,
+    ClientAuth, Dialect, Draft, Endpoint, Issuer, Location, Method, Part, Phrase, RequestFormat,
     TokenRequest,
 };
 
-const RESERVED_PARAMS: [&str; 4] = ["grant_type", "client_id", "client_secret", "scope"];
+/// What the request itself sets.
+const RESERVED_PARAMS: [&str; 5] = [
+    "client_id",
+    "client_secret",
+    "scope",
+    "client_assertion",
+    "client_assertion_type",
+];
 /// What the request itself needs, or HTTP between two machines does.
-const RESERVED_HEADERS: [&str; 12] = [
-    "accept",
+const RESERVED_HEADERS: [&str; 11] = [
     "accept-encoding",
     "connection",
     "content-encoding",
@@ -26,38 +36,128 @@ const RESERVED_HEADERS: [&str; 12] = [
     "transfer-encoding",
     "upgrade",
 ];
-const AUTH_METHODS: [&str; 3] = ["client_secret_basic", "client_secret_post", "none"];
-const LATER_AUTH_METHODS: [&str; 5] = [
-    "private_key_jwt",
-    "client_secret_jwt",
-    "tls_client_auth",
-    "self_signed_tls_client_auth",
-    "request",
+/// Parameters of the standards that a vendor may call otherwise.
+const STANDARD_NAMES: [&str; 20] = [
+    "grant_type",
+    "client_id",
+    "client_secret",
+    "client_assertion",
+    "client_assertion_type",
+    "scope",
+    "refresh_token",
+    "code",
+    "redirect_uri",
+    "code_verifier",
+    "device_code",
+    "username",
+    "password",
+    "subject_token",
+    "subject_token_type",
+    "requested_token_type",
+    "actor_token",
+    "actor_token_type",
+    "state",
+    "response_type",
 ];
+const NAME_MAX: usize = 64;
 
-/// `ours` are the parameters that the grant sets.
+/// What the grant sends of its own.
+#[derive(Default)]
+pub(super) struct Own<'a> {
+    pub(super) params: Vec<(&'static str, Phrase)>,
+    /// Names that it sets besides.
+    pub(super) names: &'a [&'a str],
+    /// Why `params` cannot name another `grant_type`.
+    pub(super) grant_type: Option<&'static str>,
+}
+
+/// The endpoints that are found by the issuer, if there is one.
+pub(super) fn issuer(
+    view: &View<'_>,
+    parameters: &mut Parameters<'_>,
+    report: &mut Report,
+) -> Option<Arc<Issuer>> {
+    let key = "issuer";
+    let node = view.node(key)?;
+    let text = parameters.url(node, key, false, report).ok()?;
+    let text = text.render(|_| None).ok()?;
+    match Issuer::parse(&text) {
+        Ok(issuer) => Some(Arc::new(issuer)),
+        Err(_unfit) => {
+            let message = "must be https://, or http:// to this machine, without user, query and \
+                           fragment: what the vendor calls its issuer, letter by letter";
+            view.problem(key, message, report);
+            None
+        }
+    }
+}
+
 pub(super) fn token_request(
     view: &View<'_>,
-    ours: &[&str],
+    own: impl FnOnce(&mut Parameters<'_>, &mut Report) -> Option<Own<'static>>,
+    issuer: Option<&Arc<Issuer>>,
     parameters: &mut Parameters<'_>,
     secrets: &Secrets<'_>,
     report: &mut Report,
 ) -> Option<TokenRequest> {
-    // First: other strings may have a hole for it.
-    let client_id = client_id(view, parameters, report);
-    let endpoint = endpoint(view, "token_endpoint", parameters, report);
-    let client_secret = candidates(view, "client_secret", secrets, report);
-    let auth = auth(view, &client_secret, report);
-    if matches!(auth, Some(ClientAuth::Basic(_) | ClientAuth::Post)) {
-        for key in ["client_id", "client_secret"] {
-            if !view.has(key) || view.removed(key) {
-                view.problem(key, "is missing", report);
-            }
-        }
+    // First: other strings may have holes for it.
+    let client = client(view, parameters, secrets, report);
+    let endpoint = location(view, "token_endpoint", issuer, parameters, report);
+    let auth = auth(view, &client, parameters, secrets, report);
+    let (format, method) = format(view, report);
+    let dialect = dialect(view, report);
+    let scope = scope(view, parameters, report);
+    let own = own(parameters, report);
+    let usual = Own::default();
+    let names = own.as_ref().unwrap_or(&usual);
+    let params = params(view, names, format, parameters, report);
+    let headers = headers(view, auth.as_ref(), parameters, report);
+    let Client {
+        id,
+        secret,
+        certificate,
+    } = client;
+    let request = TokenRequest {
+        endpoint: endpoint?,
+        auth: auth?,
+        format,
+        method,
+        client_id: id,
+        client_secret: secret,
+        scope,
+        own: own?.params,
+        params,
+        headers,
+        dialect,
+        certificate,
+    };
+    unused(view, &request, report);
+    Some(request)
+}
+
+/// What is configured and reaches nobody.
+fn unused(view: &View<'_>, request: &TokenRequest, report: &mut Report) {
+    let mut secret_is_sent = false;
+    request.walk(&mut |part| secret_is_sent |= matches!(part, Part::ClientSecret));
+    if request.auth == ClientAuth::None && !request.client_secret.is_empty() && !secret_is_sent {
+        view.problem(
+            "client_secret",
+            "is not sent with token_endpoint_auth_method = \"none\": remove one of them",
+            report,
+        );
     }
+    let plain = request.endpoint.nearest().url().scheme() == "http";
+    if request.certificate.is_some() && plain {
+        let message = "is presented over https only, and the endpoint is http";
+        view.problem("client_certificate", message, report);
+    }
+}
+
+fn format(view: &View<'_>, report: &mut Report) -> (RequestFormat, Method) {
     let format = match view.text("request_format") {
         Some("json") => RequestFormat::Json,
         Some("query") => RequestFormat::Query,
+        Some("multipart") => RequestFormat::Multipart,
         _ => RequestFormat::Form,
     };
     let method = match view.text("method") {
@@ -71,20 +171,24 @@ pub(super) fn token_request(
             report,
         );
     }
-    let scope = scope(view, parameters, report);
-    let params = params(view, ours, parameters, report);
-    let headers = headers(view, auth, parameters, report);
-    Some(TokenRequest {
-        endpoint: endpoint?,
-        auth: auth?,
-        format,
-        method,
-        client_id,
-        client_secret,
-        scope,
-        params,
-        headers,
-    })
+    (format, method)
+}
+
+/// Where an endpoint is; one that is not written out is the issuer's to tell.
+pub(super) fn location(
+    view: &View<'_>,
+    key: &str,
+    issuer: Option<&Arc<Issuer>>,
+    parameters: &mut Parameters<'_>,
+    report: &mut Report,
+) -> Option<Location> {
+    let unset = !view.has(key) || view.removed(key);
+    match issuer {
+        Some(issuer) if unset => Some(Location::Of(Arc::clone(issuer))),
+        // It is there, but no good: that has been told.
+        None if unset && view.has("issuer") && !view.removed("issuer") => None,
+        _ => endpoint(view, key, parameters, report).map(Location::Known),
+    }
 }
 
 /// A URL that must be there.
@@ -119,123 +223,126 @@ pub(super) fn endpoint(
     }
 }
 
-pub(super) fn client_id(
-    view: &View<'_>,
-    parameters: &mut Parameters<'_>,
-    report: &mut Report,
-) -> Option<String> {
-    let id = parameters
-        .text(view.node("client_id")?, "client_id", report)
-        .ok();
-    if id
-        .as_ref()
-        .is_some_and(|id| id.chars().any(char::is_control))
-    {
-        view.problem("client_id", "must be free of control characters", report);
-    }
-    parameters.set_client_id(id.clone());
-    id
-}
-
-fn auth(
-    view: &View<'_>,
-    client_secret: &[SecretCandidate],
-    report: &mut Report,
-) -> Option<ClientAuth> {
-    let encoding = match view.text("basic_encoding") {
-        Some("raw") => BasicEncoding::Raw,
-        _ => BasicEncoding::Form,
-    };
-    let key = "token_endpoint_auth_method";
-    match view.text(key) {
-        Some("client_secret_basic") => Some(ClientAuth::Basic(encoding)),
-        Some("client_secret_post") => Some(ClientAuth::Post),
-        Some("none") => {
-            if !client_secret.is_empty() {
-                view.problem(
-                    "client_secret",
-                    "is not sent with token_endpoint_auth_method = \"none\": remove one of them",
-                    report,
-                );
-            }
-            Some(ClientAuth::None)
-        }
-        Some(later) if LATER_AUTH_METHODS.contains(&later) => {
-            let message =
-                "is not built yet in this version: client_secret_basic, client_secret_post or none";
-            view.problem(key, message, report);
-            None
-        }
-        Some(other) => {
-            let near = did_you_mean(other, AUTH_METHODS);
-            view.problem(
-                key,
-                format!("is not a method of client authentication{near}"),
-                report,
-            );
-            None
-        }
-        None if view.has(key) && !view.removed(key) => None,
-        // A secret that could not be read still says what was meant.
-        None if view.has("client_secret") && !view.removed("client_secret") => {
-            Some(ClientAuth::Basic(encoding))
-        }
-        None => Some(ClientAuth::None),
-    }
-}
+/// A `scope_separator` that makes a list of the words.
+const LIST: &str = "[]";
 
 fn scope(view: &View<'_>, parameters: &mut Parameters<'_>, report: &mut Report) -> Option<String> {
     let node = view.node("scope")?;
     let joined = if node.text().is_some() {
         parameters.text(node, "scope", report).ok()?
     } else {
-        let separator = view.text("scope_separator").unwrap_or(" ");
+        let separator = view.text("scope_separator").filter(|text| *text != LIST);
         view.texts("scope")?
             .into_iter()
             .filter(|item| !item.is_empty())
             .collect::<Vec<_>>()
-            .join(separator)
+            .join(separator.unwrap_or(" "))
     };
     // An empty scope is never sent: one vendor answers it with a token that may do nothing.
     (!joined.trim().is_empty()).then_some(joined)
 }
 
+fn dialect(view: &View<'_>, report: &mut Report) -> Option<Box<Dialect>> {
+    let inner = view.below("parameter_names");
+    let mut names = Vec::new();
+    for (standard, node) in view.entries("parameter_names") {
+        let Some(name) = node.text() else { continue };
+        if !STANDARD_NAMES.contains(&standard.as_str()) {
+            let near = did_you_mean(standard, STANDARD_NAMES);
+            let message = format!("is not a parameter that can have another name{near}");
+            inner.problem(standard, message, report);
+            continue;
+        }
+        if name.len() > NAME_MAX || name.chars().any(char::is_control) {
+            inner.problem(standard, "must be a name, or \"\" to send none", report);
+            continue;
+        }
+        names.push((standard.clone(), name.to_owned()));
+    }
+    let in_query = view.texts("query_parameters").unwrap_or_default();
+    let dialect = Dialect {
+        names,
+        in_query: in_query.into_iter().map(str::to_owned).collect(),
+        scope_is_list: view.text("scope_separator") == Some(LIST),
+    };
+    (dialect != Dialect::default()).then(|| Box::new(dialect))
+}
+
 fn params(
     view: &View<'_>,
-    ours: &[&str],
+    own: &Own<'_>,
+    format: RequestFormat,
     parameters: &mut Parameters<'_>,
     report: &mut Report,
-) -> Vec<(String, RequestValue)> {
+) -> Vec<(String, Draft)> {
     let inner = view.below("params");
     let mut all = Vec::new();
     for (name, _) in view.entries("params") {
         let Some(node) = inner.node(name) else {
             continue;
         };
-        let reserved = RESERVED_PARAMS.contains(&name.as_str()) || ours.contains(&name.as_str());
-        if name.is_empty() || reserved {
-            inner.problem(
-                name,
-                "is set by the grant and its own keys: remove it here",
-                report,
-            );
+        let by_grant = own.names.contains(&name.as_str())
+            || own.params.iter().any(|(known, _)| {
+                known == name && (*known != "grant_type" || own.grant_type.is_some())
+            });
+        let message = match (name.as_str(), own.grant_type) {
+            ("grant_type", Some(why)) => why,
+            ("grant_type", None) => "",
+            _ if name.is_empty() || by_grant || RESERVED_PARAMS.contains(&name.as_str()) => {
+                "is set by the grant and its own keys: remove it here"
+            }
+            _ => "",
+        };
+        if !message.is_empty() {
+            inner.problem(name, message, report);
             continue;
         }
-        if let Ok(value) = parameters.request_value(node, &format!("params.{name}"), report) {
-            all.push((name.clone(), value));
+        if format != RequestFormat::Json && is_nested(node) {
+            let message = "has a table in it, which only request_format = \"json\" can send";
+            inner.problem(name, message, report);
+            continue;
+        }
+        let path = format!("params.{name}");
+        match parameters.draft(node, &path, Realm::TokenRequest, report) {
+            Ok(value) => all.push((name.clone(), value)),
+            Err(Gap::Absent | Gap::Reported) => {}
         }
     }
     all
 }
 
+/// Whether a form could not hold it: a list's items are repeated there, but no further down.
+fn is_nested(node: &Node) -> bool {
+    match &node.raw {
+        Raw::Table(_) => true,
+        Raw::List(items) => items
+            .iter()
+            .any(|item| matches!(item.raw, Raw::Table(_) | Raw::List(_))),
+        Raw::Null | Raw::Bool(_) | Raw::Int(_) | Raw::Float(_) | Raw::Text(_) | Raw::Bad => false,
+    }
+}
+
 fn headers(
     view: &View<'_>,
-    auth: Option<ClientAuth>,
+    auth: Option<&ClientAuth>,
     parameters: &mut Parameters<'_>,
     report: &mut Report,
-) -> Vec<(String, RequestValue)> {
+) -> Vec<(String, Phrase)> {
+    let ours = matches!(auth, Some(ClientAuth::Basic(_)));
+    sent_headers(view, ours, report, |node, path, report| {
+        parameters.sent(node, path, report)
+    })
+}
+
+/// The `headers` of a table, each made by `phrase`. `authorization`: it is set by something else.
+pub(super) fn sent_headers(
+    view: &View<'_>,
+    authorization: bool,
+    report: &mut Report,
+    mut phrase: impl FnMut(&Node, &str, &mut Report) -> Result<Phrase, Gap>,
+) -> Vec<(String, Phrase)> {
     let inner = view.below("headers");
-    let mut all: Vec<(String, RequestValue)> = Vec::new();
+    let mut all: Vec<(String, Phrase)> = Vec::new();
     for (name, _) in view.entries("headers") {
         let Some(node) = inner.node(name) else {
             continue;
@@ -246,7 +353,7 @@ fn headers(
         };
         let needed = RESERVED_HEADERS.contains(&lower.as_str())
             || lower.starts_with("proxy-")
-            || (lower == "authorization" && matches!(auth, Some(ClientAuth::Basic(_))));
+            || (lower == "authorization" && authorization);
         if needed {
             inner.problem(name, "is set by the request itself: remove it here", report);
             continue;
@@ -255,12 +362,17 @@ fn headers(
             inner.problem(name, "is there twice, in upper and lower case", report);
             continue;
         }
-        match parameters.request_value(node, &format!("headers.{name}"), report) {
-            Ok(RequestValue::Text(text)) if !header_value(&text) => {
-                inner.problem(name, "must be free of control characters", report);
-            }
-            Ok(value) => all.push((lower, value)),
-            Err(_) => {}
+        let Ok(value) = phrase(node, &format!("headers.{name}"), report) else {
+            continue;
+        };
+        let plain = |part: &Part| match part {
+            Part::Text(text) => header_value(text),
+            _ => true,
+        };
+        if value.parts().iter().all(plain) {
+            all.push((lower, value));
+        } else {
+            inner.problem(name, "must be free of control characters", report);
         }
     }
     all

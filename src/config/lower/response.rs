@@ -17,50 +17,62 @@ pub(super) fn response(
     report: &mut Report,
 ) -> ResponseShape {
     let default = ResponseShape::default();
-    let path = |key: &str, default: Path, report: &mut Report| {
-        let Some(text) = view.text(key) else {
-            return default;
-        };
-        parse(view, key, text, report).unwrap_or(default)
+    let path = |key: &str, report: &mut Report| {
+        let text = view.text(key)?;
+        parse(view, key, text, report)
     };
     let paths = |key: &str, default: Vec<Path>, report: &mut Report| {
         let Some(texts) = view.texts(key) else {
             return default;
         };
-        texts
+        let found: Vec<Path> = texts
             .into_iter()
             .filter_map(|text| parse(view, key, text, report))
-            .collect()
+            .collect();
+        if found.is_empty() { default } else { found }
     };
     let lifetime = |key: &str, report: &mut Report| {
         view.node(key)
             .map(|_| view.bounded(key, CENTURY, (TICK, CENTURY), report))
     };
+    let is_raw = view.text("format") == Some("raw");
+    if is_raw
+        && view
+            .node("access_token")
+            .is_some_and(|node| !node.is_providers())
+    {
+        let message = "is not used with format = \"raw\", where the whole body is the token";
+        view.problem("access_token", message, report);
+    }
     ResponseShape {
-        access_token: path("access_token", default.access_token, report),
-        expires_in: path("expires_in", default.expires_in, report),
+        is_raw,
+        access_token: paths("access_token", default.access_token, report),
+        expires_in: paths("expires_in", default.expires_in, report),
         expires_in_unit: match view.text("expires_in_unit") {
             Some("milliseconds") => Unit::Milliseconds,
             Some("minutes") => Unit::Minutes,
+            Some("d:hh:mm") => Unit::DaysHoursMinutes,
+            Some("unix_time") => Unit::UnixTime,
             _ => Unit::Seconds,
         },
-        expires_at: path("expires_at", default.expires_at, report),
+        zero_means_never: view.boolean("zero_means_never").unwrap_or(false),
+        expires_at: paths("expires_at", default.expires_at, report),
+        issued_at: path("issued_at", report),
         default_lifetime: lifetime("default_lifetime", report),
         max_lifetime: lifetime("max_lifetime", report),
         token_type: kind_of_token(view, token_type, report).unwrap_or(default.token_type),
         success: success(view, report),
         error: paths("error", default.error, report),
         error_description: paths("error_description", default.error_description, report),
-        scope: path("scope", default.scope, report),
-        refresh_token: path("refresh_token", default.refresh_token, report),
-        refresh_token_expires_in: path(
+        scope: paths("scope", default.scope, report),
+        refresh_token: paths("refresh_token", default.refresh_token, report),
+        refresh_token_expires_in: paths(
             "refresh_token_expires_in",
             default.refresh_token_expires_in,
             report,
         ),
-        retry_after: view
-            .text("retry_after")
-            .and_then(|text| parse(view, "retry_after", text, report)),
+        retry_after: path("retry_after", report),
+        urls: paths("urls", Vec::new(), report),
     }
 }
 
@@ -87,7 +99,7 @@ fn kind_of_token(view: &View<'_>, own: Option<&str>, report: &mut Report) -> Opt
     Some(text.to_owned())
 }
 
-fn success(view: &View<'_>, report: &mut Report) -> Vec<(Path, Scalar)> {
+pub(super) fn success(view: &View<'_>, report: &mut Report) -> Vec<(Path, Scalar)> {
     let mut all = Vec::new();
     for (name, node) in view.entries("success") {
         let wanted = match &node.raw {

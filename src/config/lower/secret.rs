@@ -171,7 +171,7 @@ fn from_table(
         }
         ("env", _) => "must be the name of a variable, in quotes",
         (_, Some(Raw::Text(file))) if !file.is_empty() => {
-            return secret_file(&view, file, secrets.policy, report);
+            return secret_file(&view, "file", file, secrets.policy, report);
         }
         (_, _) => "must be the path of a file, in quotes",
     };
@@ -204,8 +204,10 @@ fn variable(
     }
 }
 
-fn secret_file(
+/// `key` names the file.
+pub(super) fn secret_file(
     view: &View<'_>,
+    key: &str,
     file: &str,
     policy: &SecretPolicy,
     report: &mut Report,
@@ -218,14 +220,14 @@ fn secret_file(
         || (!climbs && policy.files.iter().any(|pattern| glob(pattern, file)));
     if !allowed {
         view.problem(
-            "file",
+            key,
             "is not among the files that [secrets] files allows",
             report,
         );
         return None;
     }
     if file.contains('\0') {
-        view.problem("file", "must be the path of a file", report);
+        view.problem(key, "must be the path of a file", report);
         return None;
     }
     report.secret_files.push(path.to_owned());

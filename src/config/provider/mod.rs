@@ -2,6 +2,7 @@
 //!
 //! Owns the list and who wins in it; all vendor knowledge is in the files, none here.
 
+mod holes;
 mod read;
 
 use std::collections::BTreeMap;
@@ -52,8 +53,47 @@ pub struct Param {
     pub default: Option<String>,
     pub example: Option<String>,
     pub secret: bool,
-    /// If there are any, the value is one of these names and stands for the text beside it.
-    pub choices: Vec<(String, String)>,
+    /// If there are any, the value is one of these names and stands for what is beside it.
+    pub choices: Vec<(String, Choice)>,
+}
+
+/// What a named choice stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Choice {
+    /// `{region}`
+    Text(String),
+    /// `{region.api}` and the like; each choice of a parameter has the same ones.
+    Table(Vec<(String, String)>),
+}
+
+impl Choice {
+    /// What stands in the place of a hole: `member` is what follows the parameter's name.
+    pub fn text(&self, member: Option<&str>) -> Option<&str> {
+        match (self, member) {
+            (Self::Text(text), None) => Some(text),
+            (Self::Table(entries), Some(member)) => {
+                let found = entries.iter().find(|(name, _)| name == member);
+                found.map(|(_, text)| text.as_str())
+            }
+            (Self::Text(_), Some(_)) | (Self::Table(_), None) => None,
+        }
+    }
+}
+
+impl Param {
+    /// Whether the hole `{name.member}` stands for something, whatever is chosen.
+    pub(super) fn knows(&self, member: Option<&str>) -> bool {
+        match member {
+            None if self.choices.is_empty() => true,
+            member => {
+                !self.choices.is_empty()
+                    && self
+                        .choices
+                        .iter()
+                        .all(|(_, choice)| choice.text(member).is_some())
+            }
+        }
+    }
 }
 
 impl Provider {

@@ -1,17 +1,17 @@
-//! Reading a provider file, and holding it to what it promises: every hole is a declared parameter,
-//! secrets land whole and only in the token request.
+//! Reading a provider file, and holding it to what it promises.
 
 use std::sync::Arc;
 
 use regex_lite::RegexBuilder;
 
 use super::super::parse::{Format, parse};
-use super::super::problem::{Report, did_you_mean};
+use super::super::problem::Report;
 use super::super::schema::{INTEGRATION, PROVIDER_OWN, provider_file};
 use super::super::shape;
 use super::super::tree::{Node, Origin, Raw, Table};
-use super::{Param, Provider};
-use crate::spec::{ErrorRule, Hint, Match, OutcomeClass, Part, Piece, Proof, Template, Vendor};
+use super::holes;
+use super::{Choice, Param, Provider};
+use crate::spec::{ErrorRule, Hint, Match, OutcomeClass, Proof, Vendor};
 
 const MAX_PATTERN: usize = 500;
 const PATTERN_MEMORY: usize = 256 * 1024;
@@ -103,7 +103,7 @@ fn assemble(id: &str, mut table: Table, file: &str, report: &mut Report) -> Prov
         docs,
         table,
     };
-    check_holes(&provider, file, report);
+    holes::check(&provider, file, report);
     provider
 }
 
@@ -150,14 +150,7 @@ fn param(name: &str, definition: &Table, file: &str, report: &mut Report) -> Par
         }
         regex
     });
-    let choices: Vec<(String, String)> = definition
-        .table("choices")
-        .map(|table| {
-            let entry =
-                |(name, node): &(String, Node)| Some((name.clone(), node.text()?.to_owned()));
-            table.0.iter().filter_map(entry).collect()
-        })
-        .unwrap_or_default();
+    let choices = choices(definition, &path, file, report);
     let default = text("default");
     let known =
         |default: &String| choices.is_empty() || choices.iter().any(|(name, _)| name == default);
@@ -178,6 +171,41 @@ fn param(name: &str, definition: &Table, file: &str, report: &mut Report) -> Par
         secret: flag("secret").unwrap_or(false),
         choices,
     }
+}
+
+fn choices(
+    definition: &Table,
+    path: &str,
+    file: &str,
+    report: &mut Report,
+) -> Vec<(String, Choice)> {
+    let text = |(name, node): &(String, Node)| Some((name.clone(), node.text()?.to_owned()));
+    let entry = |(name, node): &(String, Node)| {
+        let choice = match &node.raw {
+            Raw::Table(table) => Choice::Table(table.0.iter().filter_map(text).collect()),
+            _ => Choice::Text(node.text()?.to_owned()),
+        };
+        Some((name.clone(), choice))
+    };
+    let found: Vec<(String, Choice)> = definition
+        .table("choices")
+        .map(|table| table.0.iter().filter_map(entry).collect())
+        .unwrap_or_default();
+    let members = |choice: &Choice| match choice {
+        Choice::Text(_) => Vec::new(),
+        Choice::Table(entries) => {
+            let mut names: Vec<String> = entries.iter().map(|(name, _)| name.clone()).collect();
+            names.sort_unstable();
+            names
+        }
+    };
+    let mut all = found.iter().map(|(_, choice)| members(choice));
+    let first = all.next();
+    if all.any(|members| Some(members) != first) {
+        let message = "must all be strings, or tables with the same names";
+        report.problem(file, &format!("{path}.choices"), message);
+    }
+    found
 }
 
 /// Reads a list of rules; each has at least one condition.
@@ -224,104 +252,4 @@ fn rules<T>(
         }
     }
     all
-}
-
-/// Every hole is a parameter (or, under `api`, a member of the answer), and secrets stand alone.
-fn check_holes(provider: &Provider, file: &str, report: &mut Report) {
-    let mut visit = |path: &str, node: &Node, members: bool, secrets: bool| {
-        let Some(text) = node.text() else { return };
-        let template = match Template::parse(text) {
-            Ok(template) => template,
-            Err(error) => return report.problem(file, path, error.to_string()),
-        };
-        for piece in template.pieces() {
-            let Piece::Member(name) = piece else { continue };
-            match provider.params.iter().find(|param| param.name == *name) {
-                Some(param) if param.secret && !(secrets && template.pieces().len() == 1) => {
-                    let message =
-                        "a secret parameter can only be a whole value of params or headers";
-                    report.problem(file, path, message);
-                }
-                Some(_) => {}
-                None if members || name == "client_id" => {}
-                None => {
-                    let known = provider.params.iter().map(|param| param.name.as_str());
-                    let near = did_you_mean(name, known);
-                    report.problem(file, path, format!("has a hole that is no parameter{near}"));
-                }
-            }
-        }
-    };
-    let mut walk = |prefix: &str, table: &Table, members: bool| {
-        for (name, node) in &table.0 {
-            let path = shape::join(prefix, name);
-            match &node.raw {
-                Raw::Table(inner) => {
-                    for (name, node) in &inner.0 {
-                        let secrets = matches!(path.as_str(), "params" | "headers");
-                        visit(&shape::join(&path, name), node, members, secrets);
-                    }
-                }
-                _ => visit(&path, node, members, false),
-            }
-        }
-    };
-    walk("", &without(&provider.table, &["api", "assertion"]), false);
-    if let Some(api) = provider.table.table("api") {
-        walk("api", api, true);
-    }
-    if let Some(node) = provider.table.get("assertion") {
-        check_claims(provider, "assertion", node, file, report);
-    }
-}
-
-fn without(table: &Table, keys: &[&str]) -> Table {
-    let mut rest = table.clone();
-    for key in keys {
-        rest.take(key);
-    }
-    rest
-}
-
-/// The same for an assertion, whose claims are free in depth and whose names have holes too.
-fn check_claims(provider: &Provider, path: &str, node: &Node, file: &str, report: &mut Report) {
-    match &node.raw {
-        Raw::Text(text) => check_claim(provider, path, text, file, report),
-        Raw::List(items) => {
-            for item in items {
-                check_claims(provider, path, item, file, report);
-            }
-        }
-        Raw::Table(table) => {
-            for (name, node) in &table.0 {
-                let path = shape::join(path, name);
-                check_claim(provider, &path, name, file, report);
-                check_claims(provider, &path, node, file, report);
-            }
-        }
-        Raw::Null | Raw::Bool(_) | Raw::Int(_) | Raw::Float(_) | Raw::Bad => {}
-    }
-}
-
-fn check_claim(provider: &Provider, path: &str, text: &str, file: &str, report: &mut Report) {
-    let template = match Template::parse_claim(text) {
-        Ok(template) => template,
-        Err(error) => return report.problem(file, path, error.to_string()),
-    };
-    for piece in template.pieces() {
-        let Piece::Member(name) = piece else { continue };
-        match provider.params.iter().find(|param| param.name == *name) {
-            Some(param) if param.secret => {
-                let message = "a secret parameter can only be a whole value of params or headers";
-                report.problem(file, path, message);
-            }
-            Some(_) => {}
-            None if name == "client_id" || Part::parse(name).is_some() => {}
-            None => {
-                let known = provider.params.iter().map(|param| param.name.as_str());
-                let near = did_you_mean(name, known);
-                report.problem(file, path, format!("has a hole that is no parameter{near}"));
-            }
-        }
-    }
 }

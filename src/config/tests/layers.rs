@@ -48,7 +48,7 @@ fn inheriting() {
     let loaded = loaded(&format!(
         "{SFMC}account_id = \"1\"\nparams = {{ extra = \"x\" }}\n[integrations.sfmc-emea]\ninherit = \"sfmc\"\naccount_id = \"2\"\nparams = {{ extra = \"\", more = \"y\" }}\n"
     ));
-    let text = |value: &str| RequestValue::Text(value.to_owned());
+    let text = |value: &str| Draft::from(value);
     assert_eq!(
         request(&loaded, 0).params,
         [
@@ -102,7 +102,7 @@ fn variables_override_whole_keys() {
     assert_eq!(server.listen, [Listen::Tcp("127.0.0.1:0".parse().unwrap())]);
     assert!(loaded.spec.secrets.commands && loaded.warnings.is_empty());
     let request = request(&loaded, 0);
-    assert!(request.endpoint.host().starts_with("other."));
+    assert!(request.endpoint.nearest().host().starts_with("other."));
     assert_eq!(
         request.client_secret[0].source,
         SecretSource::Value(Secret::new("a,b"))

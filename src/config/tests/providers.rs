@@ -9,11 +9,11 @@ fn providers_bring_their_knowledge() {
     assert_eq!(&*one.provider, "salesforce-marketing-cloud");
     let request = request(&loaded, 0);
     assert_eq!(
-        request.endpoint.url().as_str(),
+        request.endpoint.nearest().url().as_str(),
         "https://mc0123456789abcdefghijklmnop.auth.marketingcloudapis.com/v2/token"
     );
     assert_eq!(
-        (request.auth, request.format),
+        (request.auth.clone(), request.format),
         (ClientAuth::Post, RequestFormat::Json)
     );
     assert!(request.params.is_empty() && request.scope.is_none());
@@ -23,7 +23,7 @@ fn providers_bring_their_knowledge() {
     let us = loaded_360("region = \"us\"\nuser_id = \"5f1e0c2a9b3d4e5f6a7b8c9d\"");
     let one = &us.spec.integrations[0];
     assert_eq!(
-        tests_request(&us, 0).endpoint.url().as_str(),
+        tests_request(&us, 0).endpoint.nearest().url().as_str(),
         "https://app.us.360learning.com/api/v2/oauth2/token"
     );
     assert_eq!(
@@ -122,16 +122,18 @@ fn an_operators_own_provider() {
     assert!(loaded.warnings[0].message.contains("replaces"));
     let request = request(&loaded, 0);
     assert_eq!(
-        request.endpoint.url().as_str(),
+        request.endpoint.nearest().url().as_str(),
         "https://x.example/base/a%2Fb%3Fc/token?for=a%2Fb%3Fc"
     );
     assert_eq!(
         request.params,
         [
-            ("fixed".to_owned(), RequestValue::Text("a/b?c-x".into())),
+            ("fixed".to_owned(), "a/b?c-x".into()),
             (
                 "PIN".to_owned(),
-                RequestValue::Secret(SecretSource::File("/pin".into()))
+                Draft::Text(Phrase::new([Part::Secret(SecretSource::File(
+                    "/pin".into()
+                ))]))
             ),
         ]
     );
@@ -157,7 +159,7 @@ fn an_operators_own_provider() {
     let heirs = try_with(&heir, &[]).unwrap();
     assert_eq!(
         tests_request(&heirs, 2).params[1].1,
-        RequestValue::Secret(SecretSource::File("/c".into()))
+        Draft::Text(Phrase::new([Part::Secret(SecretSource::File("/c".into()))]))
     );
     assert!(provider("acme", Some(folder.path())).is_ok());
     assert!(

@@ -1,14 +1,21 @@
 //! Keys in all their forms, ready to sign with one algorithm.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use pkcs8::der::Encode as _;
+use pkcs8::der::asn1::BitStringRef;
+use pkcs8::spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef};
 use pkcs8::{EncryptedPrivateKeyInfo, ObjectIdentifier, PrivateKeyInfo, pkcs5};
 use ring::rand::SystemRandom;
 use ring::rsa::{KeyPairComponents, PublicKeyComponents};
-use ring::signature::{self, EcdsaKeyPair, Ed25519KeyPair, RsaKeyPair};
+use ring::signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaKeyPair};
 use ring::{error::KeyRejected, hmac};
+use sha2::{Digest as _, Sha256};
 
 use super::jwk::{self, RsaParts};
-use super::{SignError, pem};
+use super::pem;
 use crate::base::{Secret, Zeroizing};
+use crate::exchange::phrase::Unmade;
 use crate::spec::Algorithm;
 
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
@@ -163,22 +170,43 @@ impl Key {
         })
     }
 
+    /// SHA-256 of the public half as `SubjectPublicKeyInfo` (RFC 5280), in base64.
+    pub(super) fn fingerprint(&self) -> Option<String> {
+        let null = pkcs8::der::asn1::AnyRef::from(pkcs8::der::asn1::Null);
+        let (oid, parameters, bits) = match &self.signer {
+            Signer::Rsa(pair, _) => (RSA, Some(null), pair.public_key().as_ref()),
+            Signer::Ec(pair) => {
+                let point = pair.public_key().as_ref();
+                // Uncompressed: a byte and two coordinates.
+                let curve = if point.len() == 65 { &P256 } else { &P384 };
+                (EC, Some(curve.into()), point)
+            }
+            Signer::Ed(pair) => (ED25519, None, pair.public_key().as_ref()),
+            Signer::Shared(_) => return None,
+        };
+        let public = SubjectPublicKeyInfoRef {
+            algorithm: AlgorithmIdentifierRef { oid, parameters },
+            subject_public_key: BitStringRef::from_bytes(bits).ok()?,
+        };
+        Some(STANDARD.encode(Sha256::digest(public.to_der().ok()?)))
+    }
+
     /// The name that a JWK gives itself.
     pub(super) fn kid(&self) -> Option<&str> {
         self.kid.as_deref()
     }
 
-    pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
+    pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Unmade> {
         let random = SystemRandom::new();
         match &self.signer {
             Signer::Rsa(pair, padding) => {
                 let mut signature = vec![0; pair.public().modulus_len()];
                 let signed = pair.sign(*padding, &random, message, &mut signature);
-                signed.is_ok().then_some(signature).ok_or(SignError::Random)
+                signed.is_ok().then_some(signature).ok_or(Unmade::Random)
             }
             Signer::Ec(pair) => match pair.sign(&random, message) {
                 Ok(signature) => Ok(signature.as_ref().to_vec()),
-                Err(ring::error::Unspecified) => Err(SignError::Random),
+                Err(ring::error::Unspecified) => Err(Unmade::Random),
             },
             Signer::Ed(pair) => Ok(pair.sign(message).as_ref().to_vec()),
             Signer::Shared(key) => Ok(hmac::sign(key, message).as_ref().to_vec()),

@@ -11,33 +11,55 @@ pub(super) use key::{Key, KeyError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::rand::{SecureRandom as _, SystemRandom};
 use serde_json::{Map, Value};
 
+use super::phrase::{Fingerprints, INTEGER_BITS, Moment, Unmade, random, uuid};
 use crate::base::{Secret, Timestamp, Zeroizing};
-use crate::spec::{Assertion, Claim, Jti, Part, Phrase};
+use crate::spec::{Assertion, Draft, Jti, Phrase};
 
-/// Numbers up to 2^53 survive every JSON parser.
-const INTEGER_BITS: u64 = (1 << 53) - 1;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum SignError {
-    #[error(transparent)]
+    #[error("the key {0}")]
     Key(#[from] KeyError),
-    #[error("this machine gives no random numbers")]
-    Random,
+    #[error("it {0}")]
+    Unmade(#[from] Unmade),
+    #[error("the certificate {0}")]
+    Certificate(#[from] pem::CertificateError),
+}
+
+/// What an assertion is signed with.
+#[derive(Debug, Clone)]
+pub(super) struct Material {
+    pub(super) key: Secret,
+    pub(super) passphrase: Option<Secret>,
+    pub(super) certificate: Option<Secret>,
 }
 
 /// A JWT signed at `now`, which is the clock of whoever will check it, as far as it is known.
+/// `audience` is whom it is for where it does not say so itself; `answers` are what the steps before
+/// brought.
 pub(super) fn sign(
     assertion: &Assertion,
-    key: &Secret,
-    passphrase: Option<&Secret>,
+    material: &Material,
+    audience: Option<&str>,
+    answers: &[Value],
     now: Timestamp,
 ) -> Result<Secret, SignError> {
-    let key = Key::read(key, passphrase, assertion.algorithm)?;
-    let head = header(assertion, key.kid(), now)?;
-    let payload = claims(assertion, now)?;
+    let passphrase = material.passphrase.as_ref();
+    let key = Key::read(&material.key, passphrase, assertion.algorithm)?;
+    let key_fingerprint = key.fingerprint();
+    let certificate = match &material.certificate {
+        Some(certificate) => Some(pem::certificate_fingerprint(certificate.expose())?),
+        None => pem::certificate_fingerprint(material.key.expose()).ok(),
+    };
+    let moment = Moment::new(now)
+        .with_answers(answers)
+        .with_fingerprints(Fingerprints {
+            key: key_fingerprint.as_deref(),
+            certificate: certificate.as_deref(),
+        });
+    let head = header(assertion, key.kid(), &moment)?;
+    let payload = claims(assertion, audience, &moment)?;
     let mut jwt = Zeroizing::new(format!("{}.{}", encode(&head), encode(&payload)));
     let signature = key.sign(jwt.as_bytes())?;
     jwt.push('.');
@@ -53,7 +75,7 @@ fn encode(members: &Map<String, Value>) -> String {
 fn header(
     assertion: &Assertion,
     own_kid: Option<&str>,
-    now: Timestamp,
+    moment: &Moment<'_>,
 ) -> Result<Map<String, Value>, SignError> {
     let mut members = Map::new();
     members.insert("alg".to_owned(), assertion.algorithm.as_str().into());
@@ -61,32 +83,35 @@ fn header(
     if let Some(kid) = assertion.kid.as_deref().or(own_kid) {
         members.insert("kid".to_owned(), kid.into());
     }
-    put_all(&mut members, &assertion.headers, now)?;
+    put_all(&mut members, &assertion.headers, moment)?;
     Ok(members)
 }
 
-fn claims(assertion: &Assertion, now: Timestamp) -> Result<Map<String, Value>, SignError> {
+fn claims(
+    assertion: &Assertion,
+    audience: Option<&str>,
+    moment: &Moment<'_>,
+) -> Result<Map<String, Value>, SignError> {
     let mut members = Map::new();
-    let audience: Vec<Value> = assertion
+    let own: Vec<Value> = assertion
         .audience
         .iter()
-        .map(|one| phrase(one, now))
+        .map(|one| moment.value(one))
         .collect::<Result<_, _>>()?;
     for (name, value) in [("iss", &assertion.issuer), ("sub", &assertion.subject)] {
         if let Some(value) = value {
-            members.insert(name.to_owned(), phrase(value, now)?);
+            members.insert(name.to_owned(), moment.value(value)?);
         }
     }
-    match <[Value; 1]>::try_from(audience) {
-        Ok([one]) => {
-            members.insert("aud".to_owned(), one);
-        }
-        Err(none) if none.is_empty() => {}
-        Err(more) => {
-            members.insert("aud".to_owned(), more.into());
-        }
+    let audience = match (<[Value; 1]>::try_from(own), audience) {
+        (Ok([one]), _) => Some(one),
+        (Err(none), audience) if none.is_empty() => audience.map(Value::from),
+        (Err(more), _) => Some(more.into()),
+    };
+    if let Some(audience) = audience {
+        members.insert("aud".to_owned(), audience);
     }
-    let issued_at = now.unix_seconds() - whole_seconds(assertion.backdate);
+    let issued_at = moment.now.unix_seconds() - whole_seconds(assertion.backdate);
     if assertion.issued_at {
         members.insert("iat".to_owned(), issued_at.into());
     }
@@ -102,7 +127,7 @@ fn claims(assertion: &Assertion, now: Timestamp) -> Result<Map<String, Value>, S
         }
         Jti::None => {}
     }
-    put_all(&mut members, &assertion.claims, now)?;
+    put_all(&mut members, &assertion.claims, moment)?;
     Ok(members)
 }
 
@@ -113,87 +138,21 @@ fn whole_seconds(duration: std::time::Duration) -> i64 {
 /// Puts configured members over those that are there; an empty text removes one.
 fn put_all(
     members: &mut Map<String, Value>,
-    configured: &[(Phrase, Claim)],
-    now: Timestamp,
+    configured: &[(Phrase, Draft)],
+    moment: &Moment<'_>,
 ) -> Result<(), SignError> {
     for (name, value) in configured {
-        let name = text(name, now)?;
-        match json(value, now)? {
+        let name = moment.text(name)?;
+        match moment.json(value)? {
             Value::String(text) if text.is_empty() => {
-                members.shift_remove(&name);
+                members.shift_remove(name.as_str());
             }
             value => {
-                members.insert(name, value);
+                members.insert(name.as_str().to_owned(), value);
             }
         }
     }
     Ok(())
-}
-
-fn json(claim: &Claim, now: Timestamp) -> Result<Value, SignError> {
-    Ok(match claim {
-        Claim::Bool(value) => (*value).into(),
-        Claim::Integer(value) => (*value).into(),
-        Claim::Float(value) => (*value).into(),
-        Claim::Text(value) => phrase(value, now)?,
-        Claim::List(items) => {
-            let items: Result<Vec<_>, _> = items.iter().map(|item| json(item, now)).collect();
-            items?.into()
-        }
-        Claim::Table(entries) => {
-            let mut members = Map::new();
-            for (name, value) in entries {
-                members.insert(text(name, now)?, json(value, now)?);
-            }
-            members.into()
-        }
-    })
-}
-
-/// Text, or a number if it is nothing but a time.
-fn phrase(phrase: &Phrase, now: Timestamp) -> Result<Value, SignError> {
-    match phrase.0.as_slice() {
-        [Part::Now(offset)] => Ok(moment(now, *offset).into()),
-        _ => Ok(text(phrase, now)?.into()),
-    }
-}
-
-fn text(phrase: &Phrase, now: Timestamp) -> Result<String, SignError> {
-    let mut text = String::new();
-    for part in &phrase.0 {
-        match part {
-            Part::Text(literal) => text.push_str(literal),
-            Part::Now(offset) => text.push_str(&moment(now, *offset).to_string()),
-            Part::Uuid => text.push_str(&uuid()?),
-        }
-    }
-    Ok(text)
-}
-
-fn moment(now: Timestamp, offset: i64) -> i64 {
-    now.unix_seconds().saturating_add(offset)
-}
-
-fn random<const N: usize>() -> Result<[u8; N], SignError> {
-    let mut bytes = [0; N];
-    let filled = SystemRandom::new().fill(&mut bytes);
-    filled.is_ok().then_some(bytes).ok_or(SignError::Random)
-}
-
-/// RFC 9562, version 4.
-fn uuid() -> Result<String, SignError> {
-    let mut bits = u128::from_be_bytes(random()?);
-    bits = bits & !(0xf << 76) | 0x4 << 76;
-    bits = bits & !(0x3 << 62) | 0x2 << 62;
-    let hex = format!("{bits:032x}");
-    let mut uuid = String::with_capacity(36);
-    for (index, digit) in hex.chars().enumerate() {
-        if matches!(index, 8 | 12 | 16 | 20) {
-            uuid.push('-');
-        }
-        uuid.push(digit);
-    }
-    Ok(uuid)
 }
 
 #[cfg(test)]

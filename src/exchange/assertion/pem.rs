@@ -2,7 +2,10 @@
 
 use base64::Engine as _;
 use base64::alphabet;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+use sha2::{Digest as _, Sha256};
 
 use super::key::KeyError;
 use crate::base::Zeroizing;
@@ -40,6 +43,21 @@ pub(super) fn private_key(text: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         return der(body);
     }
     Err(KeyError::NoPrivateKey)
+}
+
+/// Goes on from "the certificate".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("is not there: give it as PEM, with its BEGIN CERTIFICATE line")]
+pub(in crate::exchange) struct CertificateError;
+
+/// SHA-256 of the first certificate in PEM text, in base64url (RFC 7515 section 4.1.8).
+pub(super) fn certificate_fingerprint(text: &str) -> Result<String, CertificateError> {
+    let text = Zeroizing::new(text.replace("\\r", "").replace("\\n", "\n"));
+    let block = text.split_once("-----BEGIN CERTIFICATE-----");
+    let body = block.and_then(|(_, rest)| rest.split_once("-----END "));
+    let (body, _) = body.ok_or(CertificateError)?;
+    let der = der(body).or(Err(CertificateError))?;
+    Ok(URL_SAFE_NO_PAD.encode(Sha256::digest(der.as_slice())))
 }
 
 /// Base64 with line breaks, padding and alphabet as they come.

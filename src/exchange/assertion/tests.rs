@@ -9,7 +9,7 @@ use ring::signature::{self, UnparsedPublicKey};
 use serde_json::json;
 
 use super::*;
-use crate::spec::{Algorithm, SecretCandidate, SecretSource};
+use crate::spec::{Algorithm, Part, SecretCandidate, SecretSource};
 
 macro_rules! data {
     ($name:literal) => {
@@ -235,6 +235,7 @@ fn assertion() -> Assertion {
             expires_at: None,
         }],
         passphrase: None,
+        certificate: None,
         algorithm: Algorithm::Rs256,
         kid: Some("k1".to_owned()),
         issuer: Some(Phrase::literal("me")),
@@ -251,7 +252,12 @@ fn assertion() -> Assertion {
 
 fn parts(assertion: &Assertion, key: &str) -> (Value, Value) {
     let now = Timestamp::from_unix_seconds(NOW);
-    let jwt = sign(assertion, &Secret::new(key), None, now).unwrap();
+    let material = Material {
+        key: Secret::new(key),
+        passphrase: None,
+        certificate: None,
+    };
+    let jwt = sign(assertion, &material, None, &[], now).unwrap();
     let part = |index: usize| {
         let text = jwt.expose().split('.').nth(index).unwrap();
         serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).unwrap()).unwrap()
@@ -286,7 +292,7 @@ fn what_stands_in_an_assertion() {
 
 #[test]
 fn claims_of_every_kind() {
-    let text = |text: &str| Claim::Text(Phrase::literal(text));
+    let text = |text: &str| Draft::Text(Phrase::literal(text));
     let name = |text: &str| Phrase::literal(text);
     let one = Assertion {
         issued_at: false,
@@ -295,16 +301,16 @@ fn claims_of_every_kind() {
         claims: vec![
             (
                 name("https://ims.example/s/ent_campaign_sdk"),
-                Claim::Bool(true),
+                Draft::Bool(true),
             ),
-            (name("nbf"), Claim::Text(Phrase(vec![Part::Now(-30)]))),
+            (name("nbf"), Draft::Text(Phrase::new([Part::Now(-30)]))),
             (
-                Phrase(vec![Part::Text("at-".to_owned()), Part::Now(300)]),
-                Claim::List(vec![Claim::Integer(1), Claim::Float(1.5), text("")]),
+                Phrase::new([Part::Text("at-".to_owned()), Part::Now(300)]),
+                Draft::List(vec![Draft::Integer(1), Draft::Float(1.5), text("")]),
             ),
             (
                 name("nested"),
-                Claim::Table(vec![(name("id"), Claim::Text(Phrase(vec![Part::Uuid])))]),
+                Draft::Table(vec![(name("id"), Draft::Text(Phrase::new([Part::Uuid])))]),
             ),
             (name("iss"), text("")),
         ],

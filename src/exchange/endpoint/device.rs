@@ -1,31 +1,32 @@
 //! How a device flow begins: one request to the device authorization endpoint.
 
-use super::elsewhere::Aim;
+use super::reach::Found;
+use super::sending::Shot;
 use super::{Budget, Endpoint, SILENT};
 use crate::base::{ErrorCode, Failure};
-use crate::exchange::answer::Answer;
-use crate::exchange::fixed::{failure, no_device_flow};
+use crate::exchange::candidates::Pair;
+use crate::exchange::fixed::{failure, no_login};
+use crate::exchange::presented::Presented;
 use crate::exchange::request::{self, Filled};
+use crate::exchange::verdict::{self, Place};
+use crate::exchange::way::Aim;
 use crate::exchange::{DeviceAuthorization, Outcome, device};
-use crate::net;
+use crate::spec::{ClientAuth, FirstRefreshToken, TokenRequest};
 
 impl Endpoint {
     /// With the client secret that worked last; if the vendor refuses it, with the others.
-    pub(super) async fn begin_device_flow(&self) -> Result<DeviceAuthorization, Outcome> {
-        let elsewhere = self.elsewhere.as_deref();
-        let Some(place) = elsewhere.and_then(|elsewhere| elsewhere.device.as_ref()) else {
-            return Err(no_device_flow(self.clock.now()));
+    pub(super) async fn begin_device_flow(&self) -> Result<DeviceAuthorization, Box<Outcome>> {
+        let grant = &self.integration.grant;
+        let first = grant.refreshing().map(|refreshing| &refreshing.first);
+        let (Some(FirstRefreshToken::DeviceCode { .. }), Some(request)) = (first, grant.request())
+        else {
+            return Err(Box::new(no_login(self.clock.now())));
         };
-        let aim = place.aim();
-        let mut budget = Budget {
-            left: self.integration.refresh.timeout,
-            clock: &*self.clock,
-        };
+        let mut budget = self.budget();
         let inputs = budget.spend(self.read_inputs()).await;
-        let Some(inputs) = inputs else {
-            return Err(self.unavailable(SILENT));
-        };
-        let mut filled = inputs?;
+        let mut filled = inputs.unwrap_or_else(|| Err(self.refused_for(SILENT)))?;
+        let found = self.look_up_device(&mut filled, &mut budget).await?;
+        let found = found.as_deref();
         let mut refusal: Option<Failure> = None;
         let mut unreadable: Option<String> = None;
         let mut sent = 0_usize;
@@ -33,84 +34,123 @@ impl Endpoint {
             if refusal.is_some() && budget.left.is_zero() {
                 break;
             }
-            match self.read_pair(pair, &mut budget).await {
-                Ok((secret, _key)) => filled.client_secret = secret,
-                Err(why) => {
-                    unreadable.get_or_insert(why);
-                    continue;
+            let ready = match self.read_pair(pair, &mut budget).await {
+                Ok((credential, _key)) => {
+                    filled.credential = credential;
+                    self.name_client(request, found, &mut filled, &mut budget)
+                        .await
                 }
+                Err(why) => Err(why),
+            };
+            if let Err(why) = ready {
+                unreadable.get_or_insert(why);
+                continue;
             }
             sent += 1;
-            match self.ask_for_a_device_code(aim, &filled, &mut budget).await {
-                Err(Outcome::BadCredential(failure)) => {
+            let asked = self.ask_for_a_device_code(request, found, &filled, &mut budget);
+            match asked.await {
+                Err(outcome) if matches!(*outcome, Outcome::BadCredential(_)) => {
                     self.refused(pair);
-                    refusal.get_or_insert(failure);
+                    refusal = refusal.or_else(|| outcome.failure().cloned());
                 }
                 other => {
-                    let mut memory = self.memory();
-                    memory.refused.clear();
-                    if other.is_ok() {
-                        memory.worked = (pair.0.unwrap_or_default(), pair.1.unwrap_or_default());
-                    }
+                    self.remember(other.is_ok(), pair);
                     return other;
                 }
             }
         }
         self.memory().refused.clear();
-        Err(match (refusal, unreadable) {
+        Err(Box::new(match (refusal, unreadable) {
             (Some(failure), _) => self.all_refused(failure, sent),
             (None, Some(why)) => self.unavailable(&why),
             (None, None) => self.unavailable("there is no client secret to try"),
-        })
+        }))
+    }
+
+    fn remember(&self, worked: bool, pair: Pair) {
+        let mut memory = self.memory();
+        memory.refused.clear();
+        if worked {
+            memory.worked = (pair.0.unwrap_or_default(), pair.1.unwrap_or_default());
+        }
+    }
+
+    /// The client's assertion is for the token endpoint here too: the issuer is the same.
+    async fn name_client(
+        &self,
+        request: &TokenRequest,
+        found: Option<&Found>,
+        filled: &mut Filled,
+        budget: &mut Budget<'_>,
+    ) -> Result<(), String> {
+        match (&request.auth, &filled.credential) {
+            (ClientAuth::Assertion(assertion), Some(key)) => {
+                let audience = match (request.endpoint.known(), self.aim_of_device(found)) {
+                    (Some(endpoint), _) => endpoint.url(),
+                    (None, Some(aim)) => aim.endpoint.url(),
+                    (None, None) => return Err("there is nobody to ask".to_owned()),
+                };
+                let signed = self.sign_for_client(assertion, key, audience.as_str(), budget);
+                filled.client_assertion = Some(signed.await?);
+            }
+            (ClientAuth::AssertionFile(source), _) => {
+                let secret = filled.secrets.iter().find(|(known, _)| known == source);
+                filled.client_assertion = secret.map(|(_, assertion)| assertion.clone());
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     async fn ask_for_a_device_code(
         &self,
-        aim: Aim<'_>,
+        request: &TokenRequest,
+        found: Option<&Found>,
         filled: &Filled,
         budget: &mut Budget<'_>,
-    ) -> Result<DeviceAuthorization, Outcome> {
-        let id = &self.integration.id;
-        let request = request::build_device_authorization(&self.request, aim.endpoint, filled)
-            .map_err(|error| self.unavailable(&error.to_string()))?;
-        let permit = aim.gate.acquire().await.ok();
-        let sent_at = self.clock.now();
-        tracing::debug!(
-            integration.id = %id, endpoint = %aim.endpoint, "asking for a device code for {id}"
-        );
-        let sent = budget.spend(Box::pin(aim.client.send(request))).await;
+    ) -> Result<DeviceAuthorization, Box<Outcome>> {
+        let Some(aim) = self.aim_of_device(found) else {
+            return Err(Box::new(no_login(self.clock.now())));
+        };
+        let Aim { endpoint, way } = aim;
+        let now = self.clock.now().wall;
+        let built = request::build_device_authorization(request, endpoint, filled, now);
+        let mut built = built.map_err(|error| self.refused_for(&error.to_string()))?;
+        let shot = Shot {
+            aim,
+            place: Place::default(),
+            presented: Presented::Nothing,
+            held: self.held(filled, std::mem::take(&mut built.derived)),
+            secret_in_use: None,
+            prolongs: None,
+        };
+        let permit = way.gate.acquire().await.ok();
+        let back = Box::pin(self.send(built, &shot, None, budget)).await;
         drop(permit);
         let now = self.clock.now();
-        let answer = sent.unwrap_or_else(|| Err(net::Error::timeout()));
-        let mut useless = None;
-        if let Ok(response) = &answer {
-            let read = Answer::read(response, &self.integration.response, sent_at);
-            let error = read.error(&self.integration.response.error);
-            if read.is_success() && error.is_none() {
-                match read.json.as_ref().map(device::read) {
-                    Some(Ok(authorization)) => return Ok(authorization),
-                    Some(Err(why)) => useless = Some(why),
-                    None => useless = Some("the answer is not JSON"),
-                }
-            }
-        }
-        let host = aim.host;
+        let host = &way.host;
         let unusable = |why: &str| {
             let description = format!("{host} began no device flow: {why}");
             let failure = failure(ErrorCode::TemporarilyUnavailable, description, now);
-            Outcome::Transient {
+            Box::new(Outcome::Transient {
                 retry_after: None,
                 failure,
-            }
+            })
         };
-        if let Some(why) = useless {
-            return Err(unusable(&format!("the answer was good, but {why}")));
-        }
-        Err(
-            match self.judge(&answer, filled, host, sent_at, now, None) {
-                Outcome::Issued(_) => unusable("the answer says both yes and no"),
-                refused => refused,
-            },
-        )
+        self.judge(&back, &shot, |answer, context| {
+            let error = answer.error(&context.shape.error);
+            if answer.is_success() && error.is_none() {
+                let read = answer.json.as_ref().map(device::read);
+                return match read {
+                    Some(Ok(authorization)) => Ok(authorization),
+                    Some(Err(why)) => Err(unusable(&format!("the answer was good, but {why}"))),
+                    None => Err(unusable("the answer was good, but the answer is not JSON")),
+                };
+            }
+            match verdict::judge(answer, context, &[]) {
+                Ok(_) => Err(unusable("the answer says both yes and no")),
+                Err(refused) => Err(refused),
+            }
+        })
     }
 }

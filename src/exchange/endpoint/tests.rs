@@ -10,8 +10,8 @@ use crate::net::Clients;
 use crate::net::peer::{Act, Peer};
 use crate::secrets::Vault;
 use crate::spec::{
-    Api, BasicEncoding, ClientAuth, Endpoint as Url, FirstRefreshToken, Method, Net, Refreshing,
-    RequestFormat, ResponseShape, Rotation, SecretCandidate, Vendor,
+    Api, BasicEncoding, ClientAuth, Endpoint as Url, FirstRefreshToken, Grant, Net, Refreshing,
+    ResponseShape, Rotation, SecretCandidate, TokenRequest, Vendor,
 };
 
 const PAIR: &str =
@@ -24,15 +24,10 @@ fn value(secret: &str) -> SecretSource {
 
 fn request(url: &str) -> TokenRequest {
     TokenRequest {
-        endpoint: Url::parse(url).unwrap(),
-        auth: ClientAuth::None,
-        format: RequestFormat::Form,
-        method: Method::Post,
         client_id: Some("me".to_owned()),
-        client_secret: vec![],
         scope: Some("read offline_access".to_owned()),
-        params: vec![("tenant".to_owned(), RequestValue::Text("t".to_owned()))],
-        headers: vec![],
+        params: vec![("tenant".to_owned(), "t".into())],
+        ..TokenRequest::to(url)
     }
 }
 
@@ -52,7 +47,7 @@ fn configured() -> Refreshing {
 
 fn device(url: &str) -> Refreshing {
     refreshing(FirstRefreshToken::DeviceCode {
-        device_authorization_endpoint: Url::parse(url).unwrap(),
+        device_authorization_endpoint: Url::parse(url).unwrap().into(),
     })
 }
 
@@ -242,6 +237,7 @@ async fn nothing_presented_or_received_is_shown() {
         let shown = format!("{present:?}");
         let outcome = source
             .ask(Ask {
+                held: None,
                 present,
                 may_send: &|| Box::pin(std::future::ready(true)),
                 trace: Some(&mut trace),

@@ -35,11 +35,13 @@ fn with<T>(
         shape,
         vendor: &Vendor::default(),
         host: "auth.example.com",
+        place: verdict::Place::default(),
         sent_at: now(),
         now: now(),
         held: &[Secret::new(SENT)],
         secret_in_use: None,
         presented,
+        prolongs: None,
         takes_logins: true,
         html_refusals: 0,
         timeout: Duration::from_secs(15),
@@ -54,7 +56,8 @@ fn judged_as(presented: Presented, shape: &ResponseShape, status: u16, body: &st
         body: Zeroizing::new(body.as_bytes().to_vec()),
     };
     with(presented, shape, |context| {
-        verdict::judge(&Answer::read(&response, shape, now()), context)
+        let judged = verdict::judge(&Answer::read(&response, shape, now()), context, &[]);
+        judged.map_or_else(|outcome| *outcome, |(issued, _)| Outcome::Issued(issued))
     })
 }
 

@@ -34,7 +34,15 @@ fn read(
     };
     let answer = Answer::read(&response, shape, sent_at());
     let id = "billing".parse().unwrap();
-    normalise(&answer, &id, shape, sent_at(), &[], None)
+    let reading = Reading {
+        id: &id,
+        shape,
+        sent_at: sent_at(),
+        held: &[],
+        secret_in_use: None,
+        prolongs: None,
+    };
+    normalise(&answer, reading).map(|(issued, _)| issued)
 }
 
 fn plain(body: &Value) -> Result<Issued, Unreadable> {
@@ -66,9 +74,9 @@ fn sfmc_v2_as_recorded() {
 #[test]
 fn sfmc_v1_with_its_renamed_refresh_token() {
     let shape = ResponseShape {
-        access_token: path("accessToken"),
-        expires_in: path("expiresIn"),
-        refresh_token: path("refreshToken"),
+        access_token: vec![path("accessToken")],
+        expires_in: vec![path("expiresIn")],
+        refresh_token: vec![path("refreshToken")],
         ..ResponseShape::default()
     };
     let body = json!({"accessToken": "v1", "expiresIn": 3600, "refreshToken": "r", "x": "r"});
@@ -81,10 +89,10 @@ fn sfmc_v1_with_its_renamed_refresh_token() {
 #[test]
 fn slack_with_its_token_inside() {
     let shape = ResponseShape {
-        access_token: path("authed_user.access_token"),
-        expires_in: path("authed_user.expires_in"),
-        refresh_token: path("authed_user.refresh_token"),
-        scope: path("authed_user.scope"),
+        access_token: vec![path("authed_user.access_token")],
+        expires_in: vec![path("authed_user.expires_in")],
+        refresh_token: vec![path("authed_user.refresh_token")],
+        scope: vec![path("authed_user.scope")],
         success: vec![(path("ok"), Scalar::Bool(true))],
         ..ResponseShape::default()
     };
@@ -179,11 +187,11 @@ fn what_can_be_a_token() {
         ("<html>", Unreadable::Html),
         ("access_token=1", Unreadable::NotJson),
         ("{\"access_token\":", Unreadable::NotJson),
-        ("[]", Unreadable::NoToken(path("access_token"))),
-        ("\"text\"", Unreadable::NoToken(path("access_token"))),
+        ("[]", Unreadable::NoToken(vec![path("access_token")])),
+        ("\"text\"", Unreadable::NoToken(vec![path("access_token")])),
         (
             r#"{"access_token":null}"#,
-            Unreadable::NoToken(path("access_token")),
+            Unreadable::NoToken(vec![path("access_token")]),
         ),
         (r#"{"access_token":"t","expires_in":0}"#, Unreadable::Over),
     ] {

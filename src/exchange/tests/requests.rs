@@ -154,8 +154,8 @@ async fn none_sends_the_client_id_if_there_is_one() {
 
 #[tokio::test(start_paused = true)]
 async fn parameters_and_headers_as_named_and_nothing_empty() {
-    let text = |text: &str| RequestValue::Text(text.to_owned());
-    let secret = |text: &str| RequestValue::Secret(SecretSource::Value(Secret::new(text)));
+    let text = Draft::from;
+    let secret = |text: &str| hidden(SecretSource::Value(Secret::new(text)));
     let (_, headers, body) = sent(|request| {
         request.auth = ClientAuth::None;
         request.client_secret.clear();
@@ -164,13 +164,13 @@ async fn parameters_and_headers_as_named_and_nothing_empty() {
             ("audience".to_owned(), text("https://api.example.com/")),
             ("empty".to_owned(), text("")),
             ("client_id".to_owned(), text("")),
-            ("pass word".to_owned(), secret("p&ss")),
+            ("pass word".to_owned(), Draft::Text(secret("p&ss"))),
             ("grant_type".to_owned(), text("account_credentials")),
         ];
         request.headers = vec![
-            ("x-tenant".to_owned(), text("t1")),
+            ("x-tenant".to_owned(), Phrase::literal("t1")),
             ("x-key".to_owned(), secret("k-é")),
-            ("x-empty".to_owned(), text("")),
+            ("x-empty".to_owned(), Phrase::literal("")),
         ];
     })
     .await;

@@ -1,51 +1,53 @@
 use super::super::Present;
 use super::*;
-use crate::base::Zeroizing;
-use crate::exchange::request;
-use crate::spec::{BasicEncoding, ClientAuth, Endpoint, Method};
+use crate::base::Timestamp;
+use crate::exchange::request::{self, Filled};
+use crate::spec::{BasicEncoding, ClientAuth, Part, SecretSource};
 use serde_json::json;
 
+fn source() -> SecretSource {
+    SecretSource::File("/run/secrets/assertion".into())
+}
+
 fn spec(format: RequestFormat, auth: ClientAuth) -> TokenRequest {
-    let text = |text: &str| RequestValue::Text(text.to_owned());
+    let text = Draft::from;
+    let phrase = Phrase::literal;
     TokenRequest {
-        endpoint: Endpoint::parse("https://x.example/t?tenant=7&sig=canary-query").unwrap(),
         auth,
         format,
-        method: Method::Post,
         client_id: Some("abc".to_owned()),
         client_secret: vec![],
         scope: Some("a b".to_owned()),
         params: vec![
             ("audience".to_owned(), text("https://api.example/")),
             ("api_key".to_owned(), text("canary-inline")),
-            ("assertion".to_owned(), text("unused")),
+            (
+                "assertion".to_owned(),
+                Draft::Text(Phrase::new([Part::Secret(source())])),
+            ),
         ],
         headers: vec![
-            ("x-tenant".to_owned(), text("t1")),
-            ("x-api-key".to_owned(), text("canary-header")),
+            ("x-tenant".to_owned(), phrase("t1")),
+            ("x-api-key".to_owned(), phrase("canary-header")),
         ],
+        ..TokenRequest::to("https://x.example/t?tenant=7&sig=canary-query")
     }
 }
 
 fn sent(spec: &TokenRequest) -> Sent {
-    let text = |text: &str| Secret::new(text);
     let filled = Filled {
         present: Present::Nothing,
         // Too short for a redactor: hidden all the same.
-        client_secret: Some(text("pw")),
-        params: vec![
-            text("https://api.example/"),
-            text("canary-inline"),
-            text("canary-assertion"),
-        ],
-        headers: vec![text("t1"), text("canary-header")],
-        assertion: None,
-        key: None,
-        passphrase: None,
+        credential: Some(Secret::new("pw")),
+        secrets: vec![(source(), Secret::new("canary-assertion"))],
+        ..Filled::default()
     };
-    let request = request::build(spec, &spec.endpoint, None, &filled).unwrap();
-    let held = vec![text("pw")];
-    Look::at(spec, &filled, &request, held, None).sent
+    let now = Timestamp::from_unix_seconds(1_800_000_000);
+    let endpoint = spec.endpoint.known().unwrap();
+    let built = request::build(spec, endpoint, None, &filled, now).unwrap();
+    let held = vec![Secret::new("pw")];
+    let shown = Shown::of(spec, filled.credential.as_ref());
+    Look::at(shown, &built.request, held, None).sent
 }
 
 #[test]

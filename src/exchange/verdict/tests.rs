@@ -40,11 +40,13 @@ impl Case {
             shape: &self.shape,
             vendor: &self.vendor,
             host: "auth.example.com",
+            place: Place::default(),
             sent_at: now(),
             now: now(),
             held: &self.held,
             secret_in_use: Some(0),
             presented: self.presented,
+            prolongs: None,
             takes_logins: false,
             html_refusals: self.html_refusals,
             timeout: Duration::from_secs(15),
@@ -63,10 +65,9 @@ impl Case {
             headers,
             body: Zeroizing::new(body.as_ref().to_vec()),
         };
-        judge(
-            &Answer::read(&response, &self.shape, now()),
-            &self.context(),
-        )
+        let answer = Answer::read(&response, &self.shape, now());
+        let judged = judge(&answer, &self.context(), &[]);
+        judged.map_or_else(|outcome| *outcome, |(issued, _)| Outcome::Issued(issued))
     }
 }
 

@@ -20,8 +20,7 @@ use crate::http::{
 use crate::snapshot::{ApiCall, Board, Doing, Held, Snapshot, board};
 use crate::spec::{
     Access, Api, BasicEncoding, ClientAuth, Endpoint, FirstRefreshToken, Grant, Integration,
-    Listen, Method, RefreshPolicy, Refreshing, RequestFormat, Rotation, SecretSource, Server,
-    StaticToken, TokenRequest,
+    Listen, RefreshPolicy, Refreshing, Rotation, SecretSource, Server, StaticToken, TokenRequest,
 };
 use crate::telemetry::{IntegrationCounters, Metrics};
 
@@ -51,7 +50,9 @@ pub(super) fn consented(name: &str) -> (Entry, Board) {
     };
     let refreshing = Refreshing {
         first: FirstRefreshToken::AuthorizationCode {
-            authorization_endpoint: Endpoint::parse("https://auth.example.com/authorize").unwrap(),
+            authorization_endpoint: Endpoint::parse("https://auth.example.com/authorize")
+                .unwrap()
+                .into(),
             redirect_uri: "http://127.0.0.1:8656/login/callback".parse().unwrap(),
             issuer: None,
         },
@@ -74,15 +75,9 @@ pub(super) fn consented(name: &str) -> (Entry, Board) {
 
 pub(super) fn request_grant() -> Grant {
     Grant::ClientCredentials(Arc::new(TokenRequest {
-        endpoint: Endpoint::parse("https://auth.example.com/token").unwrap(),
         auth: ClientAuth::Basic(BasicEncoding::Form),
-        format: RequestFormat::Form,
-        method: Method::Post,
         client_id: Some("id".into()),
-        client_secret: Vec::new(),
-        scope: None,
-        params: Vec::new(),
-        headers: Vec::new(),
+        ..TokenRequest::to("https://auth.example.com/token")
     }))
 }
 

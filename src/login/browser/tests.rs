@@ -1,17 +1,10 @@
 use super::*;
-use crate::spec::{ClientAuth, Method, RequestFormat};
 
 fn request() -> TokenRequest {
     TokenRequest {
-        endpoint: Endpoint::parse("https://v.example/token").unwrap(),
-        auth: ClientAuth::None,
-        format: RequestFormat::Form,
-        method: Method::Post,
         client_id: Some("app".into()),
-        client_secret: Vec::new(),
         scope: Some("read".into()),
-        params: Vec::new(),
-        headers: Vec::new(),
+        ..TokenRequest::to("https://v.example/token")
     }
 }
 

@@ -35,7 +35,7 @@ fn issued() -> Issued {
 fn grant(endpoint: &str) -> Grant {
     let mut grant = integration("acme", RefreshPolicy::default()).grant;
     if let Grant::ClientCredentials(request) = &mut grant {
-        Arc::make_mut(request).endpoint = Endpoint::parse(endpoint).unwrap();
+        Arc::make_mut(request).endpoint = Endpoint::parse(endpoint).unwrap().into();
     }
     grant
 }
@@ -102,11 +102,11 @@ fn base_urls_that_do_not_are_null_with_a_warning() {
         (
             "https://{word}.rest.example.com",
             VENDOR,
-            "no part of a host",
+            "'word' must be a part of a host",
         ),
         ("{word}.rest.example.com", VENDOR, "not among"),
         ("https://{access_token}.example.com", VENDOR, "not among"),
-        ("{bare}/{dots}/x", VENDOR, "no path segment"),
+        ("{bare}/{dots}/x", VENDOR, "'dots' must be a name"),
     ] {
         let (found, warnings) = base(template, endpoint);
         assert_eq!(found, None, "{template}");

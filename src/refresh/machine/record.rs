@@ -8,19 +8,14 @@ use sha2::{Digest as _, Sha256};
 use super::{Machine, Token, Why, Work};
 use crate::base::{ErrorCode, Issued, Now};
 use crate::snapshot::Held;
-use crate::spec::{Integration, SecretCandidate, SecretSource};
+use crate::spec::{Integration, SecretSource};
 use crate::store::{Access, Record, Wait, WaitKind};
 
 /// Fingerprint of what a wait is about: the request, and the secrets that the configuration itself
 /// holds. Whoever changed one of them and starts the broker need not wait.
 pub(super) fn asked(spec: &Integration) -> [u8; 32] {
     let mut digest = Sha256::new_with_prefix(spec.shaped_by());
-    let keys = spec.grant.assertion().map_or(&[][..], |one| &one.key);
-    let secrets = spec
-        .grant
-        .request()
-        .map_or(&[][..], |one| &one.client_secret);
-    for SecretCandidate { source, .. } in secrets.iter().chain(keys) {
+    for source in spec.secret_sources() {
         if let SecretSource::Value(secret) = source {
             digest.update(Sha256::digest(secret.expose()));
         }

@@ -236,7 +236,7 @@ mod tests {
         if let Grant::RefreshToken(_, refreshing) = &mut spec.grant {
             let endpoint = Endpoint::parse("https://auth.example.com/device").unwrap();
             Arc::make_mut(refreshing).first = FirstRefreshToken::DeviceCode {
-                device_authorization_endpoint: endpoint,
+                device_authorization_endpoint: endpoint.into(),
             };
         }
         let chain = Chain {

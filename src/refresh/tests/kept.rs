@@ -181,6 +181,10 @@ impl TokenSource for Strict {
         .boxed()
     }
 
+    fn authorization_endpoint(&self) -> BoxFuture<'_, Result<Endpoint, Outcome>> {
+        async { panic!("nothing to look up") }.boxed()
+    }
+
     fn configured_refresh_token(&self) -> BoxFuture<'_, Result<Option<Secret>, Outcome>> {
         let configured = self.configured.lock().unwrap().clone();
         let missing = Outcome::SecretUnavailable(failure(ErrorCode::SecretUnavailable));

@@ -30,7 +30,7 @@ impl Keeping {
         let rotates = spec.grant.refreshing().is_some_and(Refreshing::rotates);
         let store = match self {
             Self::Memory(store) if rotates => store,
-            Self::Durable(store) if spec.grant.request().is_some() => store,
+            Self::Durable(store) if spec.grant.endpoint().is_some() => store,
             Self::Memory(_) | Self::Durable(_) => return None,
         };
         Some(Persist {

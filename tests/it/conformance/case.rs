@@ -16,7 +16,9 @@ use token_broker::config::{Env, Format, Loaded, Options, Problems, load_text};
 use token_broker::exchange::{Ask, Outcome, Present, Sources};
 use token_broker::net::Clients;
 use token_broker::secrets::Vault;
-use token_broker::spec::{Endpoint, FirstRefreshToken, Grant, Integration, Template, TokenRequest};
+use token_broker::spec::{
+    Endpoint, FirstRefreshToken, Grant, Integration, Location, Template, TokenRequest,
+};
 
 use super::fixture::{Answer, Assertion, Consent, Expected, Fixture, Presented};
 use crate::support::{Reply, Request, Vendor};
@@ -211,10 +213,11 @@ impl Bench {
         else {
             return Err("another grant".to_owned());
         };
-        let (_, path) = super::split(request.endpoint.url().as_str());
+        let (_, path) = super::split(request.endpoint.nearest().url().as_str());
         let url = format!("http://{}{path}", self.vendor.address);
-        Arc::make_mut(request).endpoint =
-            Endpoint::parse(&url).map_err(|error| error.to_string())?;
+        Arc::make_mut(request).endpoint = Endpoint::parse(&url)
+            .map_err(|error| error.to_string())?
+            .into();
         Ok(one)
     }
 
@@ -229,7 +232,7 @@ impl Bench {
         same(
             "url",
             expected.url.as_str(),
-            request.endpoint.url().as_str(),
+            request.endpoint.nearest().url().as_str(),
         )?;
         self.says(success.status, &success.body);
         let one = self.at_our_vendor(one)?;
@@ -259,7 +262,7 @@ fn presented(present: &Presented) -> Present {
 fn consent(one: &Integration, request: &TokenRequest) -> Option<Consent> {
     let refreshing = one.grant.refreshing()?;
     let written = |duration: Option<Duration>| duration.map(|it| HumanDuration(it).to_string());
-    let url = |endpoint: &Endpoint| Some(endpoint.url().to_string());
+    let url = |endpoint: &Location| Some(endpoint.nearest().url().to_string());
     let mut named = None;
     let (authorization_endpoint, device_authorization_endpoint) = match &refreshing.first {
         FirstRefreshToken::Configured(_) => (None, None),

@@ -125,7 +125,7 @@ async fn consented(base: &str, client_id: &str, scope: &str) -> Present {
 
 fn by_code(authorization_endpoint: &str) -> FirstRefreshToken {
     FirstRefreshToken::AuthorizationCode {
-        authorization_endpoint: Endpoint::parse(authorization_endpoint).unwrap(),
+        authorization_endpoint: Endpoint::parse(authorization_endpoint).unwrap().into(),
         redirect_uri: BACK.parse().unwrap(),
         issuer: None,
     }
@@ -184,7 +184,8 @@ async fn oidc_provider_device_flow() {
         device_authorization_endpoint: Endpoint::parse(&format!(
             "http://127.0.0.1:{port}/device/auth"
         ))
-        .unwrap(),
+        .unwrap()
+        .into(),
     };
     let source = source(&table, first);
     let begun = source.device_authorization().await.unwrap();

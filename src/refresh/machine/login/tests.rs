@@ -15,7 +15,7 @@ fn machine() -> Machine {
     if let Grant::RefreshToken(_, refreshing) = &mut spec.grant {
         let endpoint = Endpoint::parse("https://auth.example.com/device").unwrap();
         Arc::make_mut(refreshing).first = FirstRefreshToken::DeviceCode {
-            device_authorization_endpoint: endpoint,
+            device_authorization_endpoint: endpoint.into(),
         };
     }
     let mut machine = Machine::new(Arc::new(spec), true);

@@ -134,7 +134,9 @@ async fn a_changed_scope_or_provider_file_keeps_the_consent() {
     host.kill().await;
     let mut spec = rotating();
     request(&mut spec).scope = Some("more".into());
-    request(&mut spec).endpoint = Endpoint::parse("https://auth2.example.com/v2").unwrap();
+    request(&mut spec).endpoint = Endpoint::parse("https://auth2.example.com/v2")
+        .unwrap()
+        .into();
     refreshing(&mut spec).lifetime = Some(Duration::from_hours(1000));
     let reader = host.start(spec);
     seconds(1).await;
@@ -217,7 +219,9 @@ async fn without_a_refresh_token_nothing_is_asked() {
     let mut host = Host::new(Reply::Rotate(1000));
     let mut spec = rotating();
     refreshing(&mut spec).first = FirstRefreshToken::DeviceCode {
-        device_authorization_endpoint: Endpoint::parse("https://auth.example.com/d").unwrap(),
+        device_authorization_endpoint: Endpoint::parse("https://auth.example.com/d")
+            .unwrap()
+            .into(),
     };
     let reader = host.start(spec);
     for _ in 0..100 {

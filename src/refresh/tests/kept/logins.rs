@@ -9,7 +9,9 @@ use crate::spec::RateLimit;
 fn consented() -> Integration {
     let mut spec = rotating();
     refreshing(&mut spec).first = FirstRefreshToken::AuthorizationCode {
-        authorization_endpoint: Endpoint::parse("https://auth.example.com/authorize").unwrap(),
+        authorization_endpoint: Endpoint::parse("https://auth.example.com/authorize")
+            .unwrap()
+            .into(),
         redirect_uri: "http://127.0.0.1:8656/login/callback".parse().unwrap(),
         issuer: None,
     };
@@ -154,7 +156,9 @@ async fn a_device_login_is_not_begun_while_the_vendor_wants_to_be_left_alone() {
     let mut host = Host::new(Reply::Rotate(1000));
     let mut spec = rotating();
     refreshing(&mut spec).first = FirstRefreshToken::DeviceCode {
-        device_authorization_endpoint: Endpoint::parse("https://auth.example.com/device").unwrap(),
+        device_authorization_endpoint: Endpoint::parse("https://auth.example.com/device")
+            .unwrap()
+            .into(),
     };
     let limit = RateLimit {
         requests: 1000,

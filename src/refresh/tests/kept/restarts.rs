@@ -55,7 +55,11 @@ async fn a_stored_token_is_never_served_past_its_expiry() {
 async fn a_stored_token_is_not_used_after_client_or_endpoint_changed() {
     let changes: [fn(&mut TokenRequest); 3] = [
         |request| request.client_id = Some("other".into()),
-        |request| request.endpoint = Endpoint::parse("https://other.example.com/token").unwrap(),
+        |request| {
+            request.endpoint = Endpoint::parse("https://other.example.com/token")
+                .unwrap()
+                .into();
+        },
         |request| request.scope = Some("more".into()),
     ];
     for change in changes {

@@ -1,0 +1,174 @@
+//! Requests of a vendor's own kind, one after the other: each may use what those before it brought, and
+//! the last one's answer holds the token.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::sending::Shot;
+use super::token::off_thread;
+use super::{Attempt, Endpoint, Tried};
+use crate::base::Secret;
+use crate::exchange::answer::Answer;
+use crate::exchange::call::{self, Ready};
+use crate::exchange::presented::Presented;
+use crate::exchange::request::{Built, Filled};
+use crate::exchange::trace::Shown;
+use crate::exchange::verdict::{self, Place};
+use crate::exchange::way::Aim;
+use crate::exchange::{Outcome, assertion, members};
+use crate::spec::{Grant, Step, Steps, StepsKind};
+
+/// What a chain has come to.
+#[derive(Default)]
+struct Chain {
+    /// What each step brought.
+    answers: Vec<Value>,
+    /// Tokens in those answers, which no later error may show.
+    tokens: Vec<Secret>,
+}
+
+impl Endpoint {
+    /// All of them with one set of secrets; counted as one request.
+    pub(super) async fn run_steps(
+        &self,
+        filled: &mut Filled,
+        mut attempt: Attempt<'_, '_, '_>,
+    ) -> Tried {
+        let Grant::Steps(steps) = &self.integration.grant else {
+            return Tried::Done(self.unavailable("there is nobody to ask"));
+        };
+        let mut chain = Chain::default();
+        let mut asked = false;
+        for (index, step) in steps.steps.iter().enumerate() {
+            let call = match step {
+                Step::Assertion { .. } => {
+                    match self
+                        .sign_step(steps, index, filled, &mut chain, &mut attempt)
+                        .await
+                    {
+                        Ok(()) => continue,
+                        Err(why) => return Tried::Unusable(why),
+                    }
+                }
+                Step::Request(call) => call,
+            };
+            let now = self.clock.now().wall;
+            let ready = match call::build(call, filled, &chain.answers, now) {
+                Ok(ready) => ready,
+                Err(error) => return Tried::Done(self.unavailable(&error.to_string())),
+            };
+            let endpoint = ready.endpoint.clone();
+            let way = match self.way_of_step(&endpoint, attempt.found) {
+                Ok(way) => way,
+                Err(outcome) => return Tried::Done(*outcome),
+            };
+            let permit = way.gate.acquire().await.ok();
+            // Those that follow belong to the one that was allowed.
+            if !std::mem::replace(&mut asked, true) && !(attempt.may_send)().await {
+                return Tried::HeldBack;
+            }
+            let aim = Aim {
+                endpoint: &endpoint,
+                way: &way,
+            };
+            let sent = self.take_step(steps, index, (ready, aim), filled, &mut chain, &mut attempt);
+            let outcome = sent.await;
+            drop(permit);
+            if let Some(outcome) = outcome {
+                return Tried::Done(outcome);
+            }
+        }
+        Tried::Done(self.unavailable("no request holds a token"))
+    }
+
+    async fn sign_step(
+        &self,
+        steps: &Arc<Steps>,
+        index: usize,
+        filled: &mut Filled,
+        chain: &mut Chain,
+        attempt: &mut Attempt<'_, '_, '_>,
+    ) -> Result<(), String> {
+        let key = filled.key.as_ref();
+        let key = key.ok_or("there is no key to sign with")?;
+        let material = self.material(key, false).await?;
+        let (steps, answers) = (Arc::clone(steps), chain.answers.clone());
+        let now = self.vendors_time();
+        let sign = move || match steps.steps.get(index) {
+            Some(Step::Assertion { assertion, .. }) => {
+                assertion::sign(assertion, &material, None, &answers, now)
+            }
+            Some(Step::Request(_)) | None => Ok(Secret::new("")),
+        };
+        let signed = off_thread(sign, attempt.budget).await?;
+        chain.answers.push(json!({ "assertion": signed.expose() }));
+        chain.tokens.push(signed);
+        Ok(())
+    }
+
+    /// `None`: it went well, and there is another one.
+    async fn take_step(
+        &self,
+        steps: &Steps,
+        index: usize,
+        (ready, aim): (Ready, Aim<'_>),
+        filled: &Filled,
+        chain: &mut Chain,
+        attempt: &mut Attempt<'_, '_, '_>,
+    ) -> Option<Outcome> {
+        let is_last = index + 1 == steps.steps.len();
+        let Some(Step::Request(call)) = steps.steps.get(index) else {
+            return None;
+        };
+        let mut derived = ready.derived;
+        derived.extend(chain.tokens.iter().cloned());
+        let shot = Shot {
+            aim,
+            place: match steps.kind {
+                StepsKind::Request => Place::Request,
+                StepsKind::Steps => Place::Step(index),
+            },
+            presented: Presented::Nothing,
+            held: self.held(filled, derived),
+            secret_in_use: self.secret_in_use(attempt.pair),
+            prolongs: None,
+        };
+        let shown = attempt
+            .trace
+            .as_ref()
+            .map(|_| Shown::of_call(steps, call, filled.credential.as_ref()));
+        let built = Built {
+            request: ready.request,
+            derived: Vec::new(),
+        };
+        let back = Box::pin(self.send(built, &shot, shown, attempt.budget)).await;
+        let outcome = if is_last {
+            let judged = self.judge(&back, &shot, |answer, context| {
+                verdict::judge(answer, context, &call.success)
+            });
+            Some(match judged {
+                Ok((issued, oddity)) => self.issued(issued, oddity, attempt.pair),
+                Err(outcome) => *outcome,
+            })
+        } else {
+            let wanted = steps.wanted_of(index);
+            let judged = self.judge(&back, &shot, |answer, context| {
+                let read = |answer: &Answer| call::read(answer, &wanted);
+                verdict::judged(answer, context, &[&call.success], read)
+            });
+            match judged {
+                Ok(answer) => {
+                    let shape = &self.integration.response;
+                    chain.tokens.extend(members::tokens_in(&answer, shape));
+                    chain.tokens.extend(call::texts_at(&answer, &wanted));
+                    chain.answers.push(answer);
+                    None
+                }
+                Err(outcome) => Some(*outcome),
+            }
+        };
+        self.note(back, outcome.as_ref(), &shot, attempt.trace.as_deref_mut());
+        outcome
+    }
+}

@@ -1,0 +1,185 @@
+//! One request to a token endpoint with one set of secrets.
+
+use std::sync::Arc;
+
+use super::sending::Shot;
+use super::{Attempt, Budget, Endpoint, Tried};
+use crate::base::{Issued, Secret};
+use crate::exchange::Outcome;
+use crate::exchange::assertion::{self, Material};
+use crate::exchange::candidates::Pair;
+use crate::exchange::lifetime::Oddity;
+use crate::exchange::presented::Presented;
+use crate::exchange::request::{self, Filled};
+use crate::exchange::trace::Shown;
+use crate::exchange::verdict::{self, Place};
+use crate::exchange::way::Aim;
+use crate::spec::{Assertion, Bearer, ClientAuth, Grant, TokenRequest};
+
+impl Endpoint {
+    pub(super) async fn ask_for_a_token(
+        &self,
+        filled: &mut Filled,
+        mut attempt: Attempt<'_, '_, '_>,
+    ) -> Tried {
+        let aim = self.aim(&filled.present, attempt.found);
+        let (Some(request), Some(aim)) = (self.integration.grant.request(), aim) else {
+            return Tried::Done(self.unavailable("there is nobody to ask"));
+        };
+        let signing = self.sign_all(request, aim, filled, attempt.budget);
+        if let Err(why) = Box::pin(signing).await {
+            return Tried::Unusable(why);
+        }
+        // It is never closed; without a permit the request goes all the same. Thousands may wait
+        // here after a start, so what a request takes is made, and boxed, behind the gate; and it is
+        // counted there, since it must not count as earlier than it is.
+        let permit = aim.way.gate.acquire().await.ok();
+        if !(attempt.may_send)().await {
+            return Tried::HeldBack;
+        }
+        let sent = self.send_for_a_token(request, aim, filled, &mut attempt);
+        let outcome = Box::pin(sent).await;
+        drop(permit);
+        Tried::Done(outcome)
+    }
+
+    /// New assertions, by the vendor's clock.
+    async fn sign_all(
+        &self,
+        request: &TokenRequest,
+        aim: Aim<'_>,
+        filled: &mut Filled,
+        budget: &mut Budget<'_>,
+    ) -> Result<(), String> {
+        match (&request.auth, &filled.credential) {
+            (ClientAuth::Assertion(assertion), Some(key)) => {
+                // RFC 7523 section 3: the token endpoint, wherever a refresh token is presented.
+                let audience = match request.endpoint.known() {
+                    Some(endpoint) => endpoint.url(),
+                    None => aim.endpoint.url(),
+                };
+                let signed = self.sign_for_client(assertion, key, audience.as_str(), budget);
+                filled.client_assertion = Some(signed.await?);
+            }
+            (ClientAuth::AssertionFile(source), _) => {
+                let found = filled.secrets.iter().find(|(known, _)| known == source);
+                filled.client_assertion = found.map(|(_, assertion)| assertion.clone());
+            }
+            _ => {}
+        }
+        if let (Some(bearer), Some(key)) = (self.bearer(), filled.key.clone()) {
+            let material = self.material(&key, false).await?;
+            let bearer = Arc::clone(bearer);
+            let now = self.vendors_time();
+            let sign = move || assertion::sign(&bearer.assertion, &material, None, &[], now);
+            filled.assertion = Some(off_thread(sign, budget).await?);
+        }
+        Ok(())
+    }
+
+    pub(super) async fn sign_for_client(
+        &self,
+        assertion: &Arc<Assertion>,
+        key: &Secret,
+        audience: &str,
+        budget: &mut Budget<'_>,
+    ) -> Result<Secret, String> {
+        let material: Material = self.material(key, true).await?;
+        let (assertion, audience) = (Arc::clone(assertion), audience.to_owned());
+        let now = self.vendors_time();
+        let sign = move || assertion::sign(&assertion, &material, Some(&audience), &[], now);
+        off_thread(sign, budget).await
+    }
+
+    pub(super) fn vendors_time(&self) -> crate::base::Timestamp {
+        let now = self.clock.now().wall;
+        self.memory().skew.correct(now)
+    }
+
+    fn bearer(&self) -> Option<&Arc<Bearer>> {
+        match &self.integration.grant {
+            Grant::JwtBearer(_, bearer) => Some(bearer),
+            _ => None,
+        }
+    }
+
+    pub(super) fn secret_in_use(&self, pair: Pair) -> Option<usize> {
+        if self.integration.grant.counts_keys() {
+            pair.1
+        } else {
+            pair.0
+        }
+    }
+
+    async fn send_for_a_token(
+        &self,
+        request: &TokenRequest,
+        aim: Aim<'_>,
+        filled: &Filled,
+        attempt: &mut Attempt<'_, '_, '_>,
+    ) -> Outcome {
+        let now = self.clock.now().wall;
+        let bearer = self.bearer().map(|bearer| &**bearer);
+        let mut built = match request::build(request, aim.endpoint, bearer, filled, now) {
+            Ok(built) => built,
+            Err(error) => return self.unavailable(&error.to_string()),
+        };
+        let found = request.endpoint.known().is_none();
+        let shot = Shot {
+            aim,
+            place: if found {
+                Place::Issuer
+            } else {
+                Place::TokenEndpoint
+            },
+            presented: Presented::of(&filled.present, self.rotates()),
+            held: self.held(filled, std::mem::take(&mut built.derived)),
+            secret_in_use: self.secret_in_use(attempt.pair),
+            prolongs: attempt.prolongs,
+        };
+        let shown = attempt
+            .trace
+            .as_ref()
+            .map(|_| Shown::of(request, filled.credential.as_ref()));
+        let back = self.send(built, &shot, shown, attempt.budget).await;
+        let judged = self.judge(&back, &shot, |answer, context| {
+            verdict::judge(answer, context, &[])
+        });
+        let outcome = match judged {
+            Ok((issued, oddity)) => self.issued(issued, oddity, attempt.pair),
+            Err(outcome) => *outcome,
+        };
+        self.note(back, Some(&outcome), &shot, attempt.trace.as_deref_mut());
+        outcome
+    }
+
+    /// Remembers what brought a token.
+    pub(super) fn issued(
+        &self,
+        issued: Box<Issued>,
+        oddity: Option<Oddity>,
+        pair: Pair,
+    ) -> Outcome {
+        let mut memory = self.memory();
+        memory.worked = (pair.0.unwrap_or_default(), pair.1.unwrap_or_default());
+        memory.token = Some(issued.access_token.clone());
+        if let Some(oddity) = oddity.filter(|found| memory.oddity != Some(*found)) {
+            let id = &self.integration.id;
+            tracing::warn!(integration.id = %id, "the token of {id} is strange: {oddity}");
+        }
+        memory.oddity = oddity;
+        Outcome::Issued(issued)
+    }
+}
+
+/// Signing takes milliseconds, unlocking a key longer.
+pub(super) async fn off_thread(
+    sign: impl FnOnce() -> Result<Secret, assertion::SignError> + Send + 'static,
+    budget: &mut Budget<'_>,
+) -> Result<Secret, String> {
+    match budget.spend(tokio::task::spawn_blocking(sign)).await {
+        Some(Ok(signed)) => signed.map_err(|error| error.to_string()),
+        Some(Err(error)) => Err(format!("the key could not be used: {error}")),
+        None => Err("the key takes too long to unlock".to_owned()),
+    }
+}
