@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use tokio::sync::SemaphorePermit;
 
 use super::candidates::{Candidates, Pair, pairs};
 use super::discovery::Which;
@@ -27,7 +28,7 @@ use super::lifetime::Oddity;
 use super::request::Filled;
 use super::skew::Skew;
 use super::way::Ways;
-use super::{Ask, DeviceAuthorization, MaySend, Outcome, Present, SourceError, TokenSource, Trace};
+use super::{Ask, DeviceAuthorization, MaySend, Outcome, SourceError, TokenSource, Trace};
 use crate::base::{Clock, ErrorCode, Failure, Mono, Now, Secret};
 use crate::secrets;
 use crate::spec::{self, FirstRefreshToken, Integration, Reissue, SecretSource};
@@ -86,7 +87,7 @@ impl fmt::Debug for Endpoint {
 
 impl TokenSource for Endpoint {
     fn ask<'a>(&'a self, ask: Ask<'a>) -> BoxFuture<'a, Option<Outcome>> {
-        Box::pin(self.exchange(ask))
+        Box::pin(self.in_turn(ask))
     }
 
     fn device_authorization(&self) -> BoxFuture<'_, Result<DeviceAuthorization, Outcome>> {
@@ -131,15 +132,28 @@ enum Tried {
     Done(Outcome),
 }
 
-/// What a try needs besides its secrets.
-struct Attempt<'a, 'b, 'm> {
-    pair: Pair,
-    found: Option<&'a Found>,
-    budget: &'a mut Budget<'b>,
-    may_send: &'m MaySend<'m>,
+/// An exchange under way.
+struct Exchange<'a> {
+    /// It was its turn before it began.
+    permit: Option<SemaphorePermit<'a>>,
+    filled: Filled,
+    found: Option<Box<Found>>,
+    budget: Budget<'a>,
+    may_send: &'a MaySend<'a>,
     trace: Option<&'a mut Trace>,
     /// The token that a good answer without one prolongs.
-    prolongs: Option<&'a Secret>,
+    prolongs: Option<Secret>,
+    /// Those that are still to be tried.
+    pairs: std::vec::IntoIter<Pair>,
+    /// The one that is tried.
+    pair: Pair,
+    tried: Vec<(Option<Secret>, Option<Secret>)>,
+    /// Requests that were answered, or should have been.
+    sent: usize,
+    /// The first of each: what the vendor said, why a key cannot be used, why a secret is not there.
+    refusal: Option<Box<Failure>>,
+    unusable: Option<Box<str>>,
+    unreadable: Option<Box<str>>,
 }
 
 impl Endpoint {
@@ -160,7 +174,7 @@ impl Endpoint {
         let mut inputs: Vec<_> = sent.map(|source| (source.clone(), open(source))).collect();
         let client = grant.request().map(|request| &request.auth);
         if let Some(spec::ClientAuth::AssertionFile(source)) = client {
-            inputs.push((source.clone(), open(source)));
+            inputs.push(((**source).clone(), open(source)));
         }
         let signer = |assertion: &spec::Assertion, keys: bool| {
             Box::new(Signer {
@@ -193,70 +207,54 @@ impl Endpoint {
         })
     }
 
+    /// Thousands may wait for their turn after a start. Where all is at hand that a request is made
+    /// of, nothing is made before it is its turn.
+    async fn in_turn<'a>(&'a self, ask: Ask<'a>) -> Option<Outcome> {
+        let aim = self.aim(&ask.present, None).filter(|_| self.is_at_hand());
+        let permit = match aim {
+            Some(aim) => aim.way.gate.acquire().await.ok(),
+            None => None,
+        };
+        Box::pin(self.exchange(ask, permit)).await
+    }
+
     /// Asks with the secret and the key that worked last; if the vendor refuses them, with the
     /// others, once each.
-    async fn exchange(&self, ask: Ask<'_>) -> Option<Outcome> {
-        let Ask {
-            present,
-            held,
-            may_send,
-            mut trace,
-        } = ask;
-        let mut budget = self.budget();
-        // Boxed, as what follows: thousands may wait at the gate after a start, and what came before
-        // it is then no part of what waits.
-        let prepared = Box::pin(self.prepare(present, &mut budget)).await;
-        let (mut filled, found) = match prepared {
-            Ok(prepared) => prepared,
-            Err(outcome) => return Some(*outcome),
-        };
-        let extends = self.integration.refresh.reissue == Reissue::Extends;
-        let prolongs = held.filter(|_| extends);
-        let mut refusal: Option<Failure> = None;
-        let mut unreadable: Option<String> = None;
-        let mut unusable: Option<String> = None;
-        let mut tried: Vec<(Option<Secret>, Option<Secret>)> = Vec::new();
-        let mut sent = 0_usize;
-        for pair in self.pairs() {
-            let (credential, key) = match Box::pin(self.read_pair(pair, &mut budget)).await {
-                Ok(found) => found,
-                Err(why) => {
-                    unreadable.get_or_insert(why);
-                    continue;
-                }
+    async fn exchange<'a>(
+        &'a self,
+        ask: Ask<'a>,
+        permit: Option<SemaphorePermit<'a>>,
+    ) -> Option<Outcome> {
+        let mut exchange = self.begin(ask, permit);
+        if self.needs_reading()
+            && let Err(outcome) = Box::pin(self.prepare(&mut exchange)).await
+        {
+            return Some(*outcome);
+        }
+        loop {
+            let next = match self.next_at_hand(&mut exchange) {
+                Some(next) => next,
+                None => Box::pin(self.next_pair(&mut exchange)).await,
             };
-            let again = tried
-                .iter()
-                .any(|known| *known == (credential.clone(), key.clone()));
-            if again || (refusal.is_some() && budget.left.is_zero()) {
-                continue;
+            if !next {
+                break;
             }
-            tried.push((credential.clone(), key.clone()));
-            (filled.credential, filled.key) = (credential, key);
-            let attempt = Attempt {
-                pair,
-                found: found.as_deref(),
-                budget: &mut budget,
-                may_send,
-                trace: trace.as_deref_mut(),
-                prolongs: prolongs.as_ref(),
-            };
             let ended = match self.integration.grant.steps() {
-                Some(_) => Box::pin(self.run_steps(&mut filled, attempt)).await,
-                None => self.ask_for_a_token(&mut filled, attempt).await,
+                Some(_) => Box::pin(self.run_steps(&mut exchange)).await,
+                None => self.ask_for_a_token(&mut exchange).await,
             };
             match ended {
                 // Those refused so far are the last to be tried when it goes on; if there are no
                 // others, what was refused is the answer.
-                Tried::HeldBack if refusal.is_some() && self.is_all_refused() => break,
+                Tried::HeldBack if exchange.refusal.is_some() && self.is_all_refused() => break,
                 Tried::HeldBack => return None,
                 Tried::Unusable(why) => {
-                    unusable.get_or_insert(why);
+                    exchange.unusable.get_or_insert(why.into());
                 }
                 Tried::Done(Outcome::BadCredential(failure)) => {
-                    sent += 1;
-                    self.refused(pair);
-                    refusal.get_or_insert(failure);
+                    exchange.sent += 1;
+                    self.refused(exchange.pair);
+                    exchange.refusal.get_or_insert(Box::new(failure));
                 }
                 Tried::Done(other @ (Outcome::Transient { .. } | Outcome::Ambiguous { .. })) => {
                     return Some(other);
@@ -268,25 +266,107 @@ impl Endpoint {
             }
         }
         self.memory().refused.clear();
+        let Exchange {
+            refusal,
+            unusable,
+            unreadable,
+            sent,
+            ..
+        } = exchange;
         Some(match (refusal, unusable, unreadable) {
-            (Some(failure), _, _) => self.all_refused(failure, sent),
+            (Some(failure), _, _) => self.all_refused(*failure, sent),
             (None, Some(why), _) => unusable_key(&why, self.clock.now()),
             (None, None, Some(why)) => self.unavailable(&why),
             (None, None, None) => self.unavailable("there is no client secret to try"),
         })
     }
 
+    fn begin<'a>(&'a self, ask: Ask<'a>, permit: Option<SemaphorePermit<'a>>) -> Exchange<'a> {
+        let Ask {
+            present,
+            held,
+            may_send,
+            trace,
+        } = ask;
+        let extends = self.integration.refresh.reissue == Reissue::Extends;
+        Exchange {
+            permit,
+            filled: Filled {
+                present,
+                ..Filled::default()
+            },
+            found: None,
+            budget: self.budget(),
+            may_send,
+            trace,
+            prolongs: held.filter(|_| extends),
+            pairs: self.pairs().into_iter(),
+            pair: (None, None),
+            tried: Vec::new(),
+            sent: 0,
+            refusal: None,
+            unusable: None,
+            unreadable: None,
+        }
+    }
+
+    /// Whether something has to be read or looked up before a request can be made, besides what is
+    /// tried.
+    fn needs_reading(&self) -> bool {
+        let signs = self.signers.iter().any(Option::is_some);
+        signs || !self.inputs.is_empty() || matches!(self.reach, Reach::Open(_))
+    }
+
+    /// Whether nothing has to be waited for but the vendor.
+    fn is_at_hand(&self) -> bool {
+        let values = |pair: &Pair| self.pair_at_hand(*pair).is_some();
+        !self.needs_reading() && self.pairs().iter().all(values)
+    }
+
     /// What is the same whichever secret is tried.
-    async fn prepare(
-        &self,
-        present: Present,
-        budget: &mut Budget<'_>,
-    ) -> Result<(Filled, Option<Box<Found>>), Box<Outcome>> {
-        let inputs = budget.spend(self.read_inputs()).await;
-        let mut filled = inputs.unwrap_or_else(|| Err(self.refused_for(SILENT)))?;
-        let found = self.look_up(&present, &mut filled, budget).await?;
-        filled.present = present;
-        Ok((filled, found))
+    async fn prepare(&self, exchange: &mut Exchange<'_>) -> Result<(), Box<Outcome>> {
+        let Exchange {
+            filled,
+            found,
+            budget,
+            ..
+        } = exchange;
+        let read = budget.spend(self.read_inputs(filled)).await;
+        read.unwrap_or_else(|| Err(self.refused_for(SILENT)))?;
+        *found = self.look_up(filled, budget).await?;
+        Ok(())
+    }
+
+    /// The next pair that has not been tried under another name, if it can be had without waiting:
+    /// whether there is one.
+    fn next_at_hand(&self, exchange: &mut Exchange<'_>) -> Option<bool> {
+        loop {
+            let Some(pair) = exchange.pairs.as_slice().first().copied() else {
+                return Some(false);
+            };
+            let read = self.pair_at_hand(pair)?;
+            exchange.pairs.next();
+            if takes(exchange, pair, read) {
+                return Some(true);
+            }
+        }
+    }
+
+    /// The same for pairs that have to be read.
+    async fn next_pair(&self, exchange: &mut Exchange<'_>) -> bool {
+        while let Some(pair) = exchange.pairs.next() {
+            match self.read_pair(pair, &mut exchange.budget).await {
+                Ok(read) => {
+                    if takes(exchange, pair, read) {
+                        return true;
+                    }
+                }
+                Err(why) => {
+                    exchange.unreadable.get_or_insert(why.into());
+                }
+            }
+        }
+        false
     }
 
     fn budget(&self) -> Budget<'_> {
@@ -374,6 +454,20 @@ impl Endpoint {
         let token = self.memory().token.clone();
         filled.held().chain(derived).chain(token).collect()
     }
+}
+
+/// Whether a pair is still worth a try; then it is the one that is tried.
+fn takes(exchange: &mut Exchange<'_>, pair: Pair, read: (Option<Secret>, Option<Secret>)) -> bool {
+    let late = exchange.refusal.is_some() && exchange.budget.left.is_zero();
+    if late || exchange.tried.contains(&read) {
+        return false;
+    }
+    if exchange.pairs.len() > 0 {
+        exchange.tried.push(read.clone());
+    }
+    (exchange.filled.credential, exchange.filled.key) = read;
+    exchange.pair = pair;
+    true
 }
 
 /// A key that is there, but is none or does not fit: nothing will change until someone acts.

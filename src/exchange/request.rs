@@ -117,7 +117,7 @@ fn of_grant<'a>(
             let grant_type = bearer.grant_type.as_deref().unwrap_or_default();
             vec![("grant_type", grant_type), (&bearer.parameter, assertion)]
         }
-        (Present::Nothing, None) if request.own.is_empty() => {
+        (Present::Nothing, None) if request.own().is_empty() => {
             vec![("grant_type", "client_credentials")]
         }
         // The grant's own parameters are all there is.
@@ -173,12 +173,12 @@ fn parameters(
 ) -> Result<Vec<(String, Field)>, Unmade> {
     let text = |(name, value): (&str, &str)| (name.to_owned(), Field::text(value));
     let mut ours: Vec<(String, Field)> = grant.into_iter().map(text).collect();
-    for (name, phrase) in &request.own {
+    for (name, phrase) in request.own() {
         ours.push(((*name).to_owned(), Field::Text(moment.text(phrase)?)));
     }
     ours.extend(of_client(request, filled).into_iter().map(text));
     if let Some(scope) = scope {
-        let is_list = request.dialect.as_ref().is_some_and(|it| it.scope_is_list);
+        let is_list = request.dialect().is_some_and(|it| it.scope_is_list);
         let scope = if is_list {
             Field::Json(scope.split_whitespace().collect())
         } else {
@@ -212,7 +212,7 @@ fn assemble(
     let secret = filled.client_secret(request);
     let moment = Moment::new(now).with_secrets(secret, &filled.secrets);
     let all = parameters(request, grant, scope, filled, &moment)?;
-    let in_query = request.dialect.as_ref().map_or(&[][..], |it| &it.in_query);
+    let in_query = request.dialect().map_or(&[][..], |it| &it.in_query);
     let whole_query = request.format == RequestFormat::Query;
     let (query, body): (Vec<_>, Vec<_>) = all
         .into_iter()

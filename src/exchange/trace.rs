@@ -126,7 +126,7 @@ impl<'a> Shown<'a> {
     pub(super) fn of(request: &'a TokenRequest, credential: Option<&'a Secret>) -> Self {
         let signs = request.client_assertion().is_some();
         let params = request.params.iter().filter_map(plain_param);
-        let own = request.own.iter();
+        let own = request.own().iter();
         let own = own.filter_map(|(name, phrase)| Some((*name, phrase.known()?)));
         let headers = request.headers.iter().filter_map(plain_text);
         Self {

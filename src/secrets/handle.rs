@@ -70,6 +70,14 @@ impl fmt::Debug for Outside {
 }
 
 impl Handle {
+    /// The value, if it is written in the configuration: nothing has to be read.
+    pub fn value(&self) -> Option<&Secret> {
+        match self {
+            Self::Value(secret) => Some(secret),
+            Self::Outside(_) => None,
+        }
+    }
+
     /// The latest value. A file is looked at first, so that a swapped secret is used at once.
     pub async fn read(&self) -> Result<Secret, Unavailable> {
         self.read_by(None).await

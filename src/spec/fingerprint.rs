@@ -166,8 +166,8 @@ mod tests {
     use super::*;
     use crate::base::Secret;
     use crate::spec::{
-        Api, ClientAuth, ClientCertificate, Dialect, Draft, Endpoint, Issuer, Location, Method,
-        Part, Phrase, RequestFormat, ResponseShape, SecretCandidate, TokenRequest, Vendor,
+        Api, ClientAuth, ClientCertificate, Draft, Endpoint, Issuer, Location, Method, Part,
+        Phrase, RequestFormat, ResponseShape, SecretCandidate, Seldom, TokenRequest, Vendor,
     };
 
     fn endpoint(url: &str) -> Location {
@@ -183,11 +183,9 @@ mod tests {
             client_id: Some("abc".into()),
             client_secret: Vec::new(),
             scope: None,
-            own: Vec::new(),
             params: Vec::new(),
             headers: Vec::new(),
-            dialect: None,
-            certificate: None,
+            seldom: None,
         };
         change(&mut request);
         Integration {
@@ -219,12 +217,9 @@ mod tests {
         let issuer = Issuer::parse("https://auth.example.com/token?tenant=1");
         assert!(issuer.is_err(), "it has a query");
         let issuer = Issuer::parse("https://auth.example.com").unwrap();
-        let dialect = |name: &str| {
-            Some(Box::new(Dialect {
-                names: vec![("client_id".to_owned(), name.to_owned())],
-                ..Dialect::default()
-            }))
-        };
+        let seldom =
+            |change: &dyn Fn(&mut Seldom)| one(|r| change(r.seldom.get_or_insert_default()));
+        let named = |name: &str| vec![("client_id".to_owned(), name.to_owned())];
         let phrase = Phrase::literal;
         let changed = [
             one(|r| r.endpoint = endpoint("https://auth.example.com/token?tenant=2")),
@@ -240,16 +235,18 @@ mod tests {
             one(|r| r.params = vec![("ab".into(), Draft::Bool(true))]),
             one(|r| r.headers = vec![("a".into(), phrase("bc"))]),
             one(|r| r.headers = vec![("a".into(), Phrase::new([Part::ClientSecret]))]),
-            one(|r| r.own = vec![("grant_type", phrase("password"))]),
-            one(|r| r.dialect = dialect("key")),
-            one(|r| r.dialect = dialect("")),
-            one(|r| {
-                r.certificate = Some(Box::new(ClientCertificate {
+            seldom(&|s| s.own = vec![("grant_type", phrase("password"))]),
+            seldom(&|s| s.dialect.names = named("key")),
+            seldom(&|s| s.dialect.names = named("")),
+            seldom(&|s| s.dialect.in_query = vec!["client_id".to_owned()]),
+            seldom(&|s| s.dialect.scope_is_list = true),
+            seldom(&|s| {
+                s.certificate = Some(ClientCertificate {
                     certificate: secret("c"),
                     key: secret("k"),
-                }));
+                });
             }),
-            one(|r| r.auth = ClientAuth::AssertionFile(secret("j"))),
+            one(|r| r.auth = ClientAuth::AssertionFile(Box::new(secret("j")))),
         ];
         let mut seen = vec![before.shaped_by()];
         for other in changed {

@@ -105,8 +105,8 @@ impl Grant {
 
     pub fn client_certificate(&self) -> Option<&ClientCertificate> {
         match self.request() {
-            Some(request) => request.certificate.as_deref(),
-            None => self.steps()?.certificate.as_deref(),
+            Some(request) => request.certificate(),
+            None => self.steps()?.certificate.as_ref(),
         }
     }
 

@@ -37,7 +37,8 @@ pub use phrase::{Draft, Part, Phrase};
 pub use provider::{ErrorRule, Hint, Match, OutcomeClass, Proof, Vendor};
 pub use refresh::{Net, Proxy, RateLimit, RefreshPolicy, Reissue, When};
 pub use request::{
-    BasicEncoding, ClientAuth, ClientCertificate, Dialect, Method, RequestFormat, TokenRequest,
+    BasicEncoding, ClientAuth, ClientCertificate, Dialect, Method, RequestFormat, Seldom,
+    TokenRequest,
 };
 pub use response::{Path, ResponseShape, Scalar, Unit, find_any};
 pub use secret::{SecretCandidate, SecretPolicy, SecretSource};

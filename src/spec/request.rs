@@ -21,16 +21,22 @@ pub struct TokenRequest {
     pub client_secret: Vec<SecretCandidate>,
     /// Already joined; never empty.
     pub scope: Option<String>,
-    /// What the grant itself sends, where that is no more than parameters.
-    pub own: Vec<(&'static str, Phrase)>,
     /// Further parameters in the order of the configuration; they win over those of the same name.
     pub params: Vec<(String, Draft)>,
     /// Further headers: valid lower-case names, never one that the request itself needs.
     pub headers: Vec<(String, Phrase)>,
+    /// What most requests do without; there may be thousands of those.
+    pub seldom: Option<Box<Seldom>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Seldom {
+    /// What the grant itself sends, where that is no more than parameters.
+    pub own: Vec<(&'static str, Phrase)>,
     /// Where this vendor's requests differ from the standard's.
-    pub dialect: Option<Box<Dialect>>,
+    pub dialect: Dialect,
     /// Presented to the vendor's server while connecting (RFC 8705).
-    pub certificate: Option<Box<ClientCertificate>>,
+    pub certificate: Option<ClientCertificate>,
 }
 
 /// How a client names itself.
@@ -41,7 +47,7 @@ pub enum ClientAuth {
     /// RFC 7523 section 2.2: a JWT. Without an audience of its own it is for the token endpoint.
     Assertion(Arc<Assertion>),
     /// The same, signed by somebody else.
-    AssertionFile(SecretSource),
+    AssertionFile(Box<SecretSource>),
     /// Only the client's id, if that; or the client's certificate, or what `params` and `headers`
     /// make of the client secret.
     None,
@@ -114,11 +120,9 @@ impl TokenRequest {
             client_id: None,
             client_secret: Vec::new(),
             scope: None,
-            own: Vec::new(),
             params: Vec::new(),
             headers: Vec::new(),
-            dialect: None,
-            certificate: None,
+            seldom: None,
         }
     }
 }
@@ -146,16 +150,29 @@ impl TokenRequest {
         }
     }
 
+    /// What the grant itself sends, where that is no more than parameters.
+    pub fn own(&self) -> &[(&'static str, Phrase)] {
+        self.seldom.as_ref().map_or(&[], |seldom| &seldom.own)
+    }
+
+    /// Where this vendor's requests differ from the standard's, if they do.
+    pub fn dialect(&self) -> Option<&Dialect> {
+        self.seldom.as_ref().map(|seldom| &seldom.dialect)
+    }
+
+    pub fn certificate(&self) -> Option<&ClientCertificate> {
+        self.seldom.as_ref()?.certificate.as_ref()
+    }
+
     /// What the vendor calls a parameter of the standard; empty: it does not want it.
     pub fn name<'a>(&'a self, standard: &'a str) -> &'a str {
-        self.dialect
-            .as_deref()
+        self.dialect()
             .map_or(standard, |dialect| dialect.name(standard))
     }
 
     /// Every part of what is sent besides the client's authentication.
     pub fn walk<'a>(&'a self, visit: &mut dyn FnMut(&'a Part)) {
-        for (_, phrase) in &self.own {
+        for (_, phrase) in self.own() {
             phrase.walk(visit);
         }
         for (_, draft) in &self.params {

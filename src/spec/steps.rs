@@ -18,7 +18,7 @@ pub struct Steps {
     pub client_secret: Vec<SecretCandidate>,
     /// Not empty; the last one is a request, whose answer holds the token.
     pub steps: Vec<Step>,
-    pub certificate: Option<Box<ClientCertificate>>,
+    pub certificate: Option<ClientCertificate>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -25,7 +25,7 @@ const METHODS: [&str; 7] = [
 pub(super) struct Client {
     pub(super) id: Option<String>,
     pub(super) secret: Vec<SecretCandidate>,
-    pub(super) certificate: Option<Box<ClientCertificate>>,
+    pub(super) certificate: Option<ClientCertificate>,
 }
 
 /// First of all: other strings may have holes for what is read here.
@@ -75,7 +75,7 @@ fn certificate(
     view: &View<'_>,
     secrets: &Secrets<'_>,
     report: &mut Report,
-) -> Option<Box<ClientCertificate>> {
+) -> Option<ClientCertificate> {
     let keys = ["client_certificate", "client_key"];
     let [certificate, key] = keys.map(|key| {
         let node = view.node(key)?;
@@ -100,10 +100,10 @@ fn certificate(
             );
         }
     }
-    Some(Box::new(ClientCertificate {
+    Some(ClientCertificate {
         certificate: certificate?,
         key: key?,
-    }))
+    })
 }
 
 /// The method, named or by what there is.
@@ -196,7 +196,7 @@ fn private_key(
             below.problem("key", message, report);
         }
         let source = secret_file(view, "client_assertion_file", file, secrets.policy, report)?;
-        return Some(ClientAuth::AssertionFile(source));
+        return Some(ClientAuth::AssertionFile(Box::new(source)));
     }
     if view.has("client_assertion_file") && !view.removed("client_assertion_file") {
         return None;

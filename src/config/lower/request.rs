@@ -11,7 +11,7 @@ use crate::config::problem::did_you_mean;
 use crate::config::tree::{Node, Raw};
 use crate::spec::{
     ClientAuth, Dialect, Draft, Endpoint, Issuer, Location, Method, Part, Phrase, RequestFormat,
-    TokenRequest,
+    Seldom, TokenRequest,
 };
 
 /// What the request itself sets.
@@ -117,6 +117,11 @@ pub(super) fn token_request(
         secret,
         certificate,
     } = client;
+    let seldom = Seldom {
+        own: own?.params,
+        dialect,
+        certificate,
+    };
     let request = TokenRequest {
         endpoint: endpoint?,
         auth: auth?,
@@ -125,11 +130,9 @@ pub(super) fn token_request(
         client_id: id,
         client_secret: secret,
         scope,
-        own: own?.params,
         params,
         headers,
-        dialect,
-        certificate,
+        seldom: (seldom != Seldom::default()).then(|| Box::new(seldom)),
     };
     unused(view, &request, report);
     Some(request)
@@ -147,7 +150,7 @@ fn unused(view: &View<'_>, request: &TokenRequest, report: &mut Report) {
         );
     }
     let plain = request.endpoint.nearest().url().scheme() == "http";
-    if request.certificate.is_some() && plain {
+    if request.certificate().is_some() && plain {
         let message = "is presented over https only, and the endpoint is http";
         view.problem("client_certificate", message, report);
     }
@@ -242,7 +245,7 @@ fn scope(view: &View<'_>, parameters: &mut Parameters<'_>, report: &mut Report) 
     (!joined.trim().is_empty()).then_some(joined)
 }
 
-fn dialect(view: &View<'_>, report: &mut Report) -> Option<Box<Dialect>> {
+fn dialect(view: &View<'_>, report: &mut Report) -> Dialect {
     let inner = view.below("parameter_names");
     let mut names = Vec::new();
     for (standard, node) in view.entries("parameter_names") {
@@ -260,12 +263,11 @@ fn dialect(view: &View<'_>, report: &mut Report) -> Option<Box<Dialect>> {
         names.push((standard.clone(), name.to_owned()));
     }
     let in_query = view.texts("query_parameters").unwrap_or_default();
-    let dialect = Dialect {
+    Dialect {
         names,
         in_query: in_query.into_iter().map(str::to_owned).collect(),
         scope_is_list: view.text("scope_separator") == Some(LIST),
-    };
-    (dialect != Dialect::default()).then(|| Box::new(dialect))
+    }
 }
 
 fn params(

@@ -5,6 +5,7 @@
 mod holes;
 mod read;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
@@ -145,18 +146,17 @@ impl Provider {
     }
 }
 
-/// The shipped providers, by name.
+/// A provider that comes with the broker, by its place in the list. A file of ours that does not parse
+/// cannot pass the tests.
+fn shipped((id, text): &(&str, &str)) -> Option<Arc<Provider>> {
+    let file = format!("provider {id}");
+    read_provider(id, text, Format::Toml, &file, &mut Report::default()).map(Arc::new)
+}
+
+/// All shipped providers, by name.
 pub fn catalogue() -> &'static [Arc<Provider>] {
-    static CATALOGUE: LazyLock<Vec<Arc<Provider>>> = LazyLock::new(|| {
-        SHIPPED
-            .iter()
-            .filter_map(|(id, text)| {
-                let file = format!("provider {id}");
-                // A file of ours that does not parse cannot pass the tests.
-                read_provider(id, text, Format::Toml, &file, &mut Report::default()).map(Arc::new)
-            })
-            .collect()
-    });
+    static CATALOGUE: LazyLock<Vec<Arc<Provider>>> =
+        LazyLock::new(|| SHIPPED.iter().filter_map(shipped).collect());
     &CATALOGUE
 }
 
@@ -176,68 +176,92 @@ pub fn providers(user_dir: Option<&Path>) -> Result<Vec<Arc<Provider>>, Problems
     let mut report = Report::default();
     let providers = Providers::load(user_dir, &mut report);
     let (providers, _) = report.finish(Some(providers))?;
-    Ok(providers.0.into_values().collect())
+    let mut names: Vec<&str> = providers.names().collect();
+    names.sort_unstable();
+    Ok(names
+        .into_iter()
+        .filter_map(|name| providers.get(name))
+        .collect())
 }
 
 /// Shipped providers and the operator's, his replacing ours.
-pub(super) struct Providers(BTreeMap<String, Arc<Provider>>);
+pub(super) struct Providers {
+    own: BTreeMap<String, Arc<Provider>>,
+    /// Shipped ones that somebody asked for: reading all of them would hold up every start.
+    read: RefCell<BTreeMap<&'static str, Arc<Provider>>>,
+}
 
 impl Providers {
     pub(super) fn load(folder: Option<&Path>, report: &mut Report) -> Self {
-        let mut all: BTreeMap<String, Arc<Provider>> = catalogue()
-            .iter()
-            .map(|one| (one.id.clone(), Arc::clone(one)))
-            .collect();
+        let mut own = BTreeMap::new();
         let files = folder
             .map(|folder| files_in(folder, report))
             .unwrap_or_default();
+        let mut from: BTreeMap<String, String> = BTreeMap::new();
         if let (true, Some(folder)) = (files.len() > MAX_FILES, folder) {
             let message = "has more than 1000 provider files";
             report.problem(&folder.display().to_string(), "", message);
-            return Self(all);
-        }
-        let mut from: BTreeMap<String, String> = BTreeMap::new();
-        for (path, format) in files {
-            let file = path.display().to_string();
-            let id = path
-                .file_stem()
-                .and_then(|stem| stem.to_str())
-                .unwrap_or_default();
-            if let Err(error) = id.parse::<IntegrationId>() {
-                report.problem(
-                    &file,
-                    "",
-                    format!("is named after its provider, and {error}"),
-                );
-                continue;
-            }
-            if let Some(first) = from.insert(id.to_owned(), file.clone()) {
-                let message = format!("defines a provider that {first} defines too: keep one");
-                report.problem(&file, "", message);
-                continue;
-            }
-            let Some(text) = read_text(&path, report) else {
-                continue;
-            };
-            let Some(provider) = read_provider(id, &text, format, &file, report) else {
-                continue;
-            };
-            if all.insert(id.to_owned(), Arc::new(provider)).is_some() {
-                report.warning(
-                    &file,
-                    "",
-                    "replaces the provider of this name that is shipped",
-                );
+        } else {
+            for (path, format) in files {
+                if let Some((id, provider)) = read_own(&path, format, &mut from, report) {
+                    own.insert(id, Arc::new(provider));
+                }
             }
         }
-        Self(all)
+        Self {
+            own,
+            read: RefCell::default(),
+        }
     }
 
     pub(super) fn get(&self, name: &str) -> Option<Arc<Provider>> {
-        self.0.get(name).map(Arc::clone)
+        if let Some(own) = self.own.get(name) {
+            return Some(Arc::clone(own));
+        }
+        let mut read = self.read.borrow_mut();
+        if let Some(known) = read.get(name) {
+            return Some(Arc::clone(known));
+        }
+        let found = SHIPPED.iter().find(|(id, _)| *id == name)?;
+        let provider = shipped(found)?;
+        read.insert(found.0, Arc::clone(&provider));
+        Some(provider)
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        let own = self.own.keys().map(String::as_str);
+        let shipped = SHIPPED.iter().map(|(id, _)| *id);
+        own.chain(shipped.filter(|id| !self.own.contains_key(*id)))
     }
+}
+
+/// One of the operator's provider files; `from` are those that were read before it.
+fn read_own(
+    path: &Path,
+    format: Format,
+    from: &mut BTreeMap<String, String>,
+    report: &mut Report,
+) -> Option<(String, Provider)> {
+    let file = path.display().to_string();
+    let id = path
+        .file_stem()
+        .and_then(|stem| stem.to_str())
+        .unwrap_or_default();
+    if let Err(error) = id.parse::<IntegrationId>() {
+        let message = format!("is named after its provider, and {error}");
+        report.problem(&file, "", message);
+        return None;
+    }
+    if let Some(first) = from.insert(id.to_owned(), file.clone()) {
+        let message = format!("defines a provider that {first} defines too: keep one");
+        report.problem(&file, "", message);
+        return None;
+    }
+    let text = read_text(path, report)?;
+    let provider = read_provider(id, &text, format, &file, report)?;
+    if SHIPPED.iter().any(|(shipped, _)| *shipped == id) {
+        let message = "replaces the provider of this name that is shipped";
+        report.warning(&file, "", message);
+    }
+    Some((id.to_owned(), provider))
 }

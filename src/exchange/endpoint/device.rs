@@ -11,7 +11,7 @@ use crate::exchange::request::{self, Filled};
 use crate::exchange::verdict::{self, Place};
 use crate::exchange::way::Aim;
 use crate::exchange::{DeviceAuthorization, Outcome, device};
-use crate::spec::{ClientAuth, FirstRefreshToken, TokenRequest};
+use crate::spec::{FirstRefreshToken, TokenRequest};
 
 impl Endpoint {
     /// With the client secret that worked last; if the vendor refuses it, with the others.
@@ -23,8 +23,9 @@ impl Endpoint {
             return Err(Box::new(no_login(self.clock.now())));
         };
         let mut budget = self.budget();
-        let inputs = budget.spend(self.read_inputs()).await;
-        let mut filled = inputs.unwrap_or_else(|| Err(self.refused_for(SILENT)))?;
+        let mut filled = Filled::default();
+        let read = budget.spend(self.read_inputs(&mut filled)).await;
+        read.unwrap_or_else(|| Err(self.refused_for(SILENT)))?;
         let found = self.look_up_device(&mut filled, &mut budget).await?;
         let found = found.as_deref();
         let mut refusal: Option<Failure> = None;
@@ -37,7 +38,10 @@ impl Endpoint {
             let ready = match self.read_pair(pair, &mut budget).await {
                 Ok((credential, _key)) => {
                     filled.credential = credential;
-                    self.name_client(request, found, &mut filled, &mut budget)
+                    let Some(aim) = self.aim_of_device(found) else {
+                        return Err(Box::new(no_login(self.clock.now())));
+                    };
+                    self.name_client(request, aim, &mut filled, &mut budget)
                         .await
                 }
                 Err(why) => Err(why),
@@ -73,33 +77,6 @@ impl Endpoint {
         if worked {
             memory.worked = (pair.0.unwrap_or_default(), pair.1.unwrap_or_default());
         }
-    }
-
-    /// The client's assertion is for the token endpoint here too: the issuer is the same.
-    async fn name_client(
-        &self,
-        request: &TokenRequest,
-        found: Option<&Found>,
-        filled: &mut Filled,
-        budget: &mut Budget<'_>,
-    ) -> Result<(), String> {
-        match (&request.auth, &filled.credential) {
-            (ClientAuth::Assertion(assertion), Some(key)) => {
-                let audience = match (request.endpoint.known(), self.aim_of_device(found)) {
-                    (Some(endpoint), _) => endpoint.url(),
-                    (None, Some(aim)) => aim.endpoint.url(),
-                    (None, None) => return Err("there is nobody to ask".to_owned()),
-                };
-                let signed = self.sign_for_client(assertion, key, audience.as_str(), budget);
-                filled.client_assertion = Some(signed.await?);
-            }
-            (ClientAuth::AssertionFile(source), _) => {
-                let secret = filled.secrets.iter().find(|(known, _)| known == source);
-                filled.client_assertion = secret.map(|(_, assertion)| assertion.clone());
-            }
-            _ => {}
-        }
-        Ok(())
     }
 
     async fn ask_for_a_device_code(

@@ -104,17 +104,21 @@ impl Endpoint {
     /// What has to be known before a request that presents this can be made; `None` where all is.
     pub(super) async fn look_up(
         &self,
-        present: &Present,
         filled: &mut Filled,
         budget: &mut Budget<'_>,
     ) -> Result<Option<Box<Found>>, Box<Outcome>> {
         let [refresh, _] = elsewhere(&self.integration.grant);
-        let known = match present {
+        let known = match filled.present {
             Present::RefreshToken(_) => refresh,
             Present::Nothing | Present::Code { .. } | Present::DeviceCode(_) => None,
         };
-        self.look_up_place(Which::Token, known, filled, budget)
-            .await
+        match &self.reach {
+            Reach::Known { .. } => Ok(None),
+            Reach::Open(open) => {
+                let found = self.look_up_place(open, Which::Token, known, filled, budget);
+                Ok(Some(Box::pin(found).await?))
+            }
+        }
     }
 
     /// The same for where a device flow begins.
@@ -124,25 +128,29 @@ impl Endpoint {
         budget: &mut Budget<'_>,
     ) -> Result<Option<Box<Found>>, Box<Outcome>> {
         let [_, device] = elsewhere(&self.integration.grant);
-        let which = Which::DeviceAuthorization;
-        self.look_up_place(which, device, filled, budget).await
+        match &self.reach {
+            Reach::Known { .. } => Ok(None),
+            Reach::Open(open) => {
+                let which = Which::DeviceAuthorization;
+                let found = self.look_up_place(open, which, device, filled, budget);
+                Ok(Some(Box::pin(found).await?))
+            }
+        }
     }
 
     async fn look_up_place(
         &self,
+        open: &Open,
         which: Which,
         known: Option<&spec::Endpoint>,
         filled: &mut Filled,
         budget: &mut Budget<'_>,
-    ) -> Result<Option<Box<Found>>, Box<Outcome>> {
-        let Reach::Open(open) = &self.reach else {
-            return Ok(None);
-        };
+    ) -> Result<Box<Found>, Box<Outcome>> {
         let read = budget.spend(self.read_identity(open, filled)).await;
         let identity = read.unwrap_or_else(|| Err(self.refused_for(SILENT)))?;
         let Some(request) = self.integration.grant.request() else {
             let place = None;
-            return Ok(Some(Box::new(Found { place, identity })));
+            return Ok(Box::new(Found { place, identity }));
         };
         let written = request.endpoint.known().filter(|_| which == Which::Token);
         let endpoint = if let Some(endpoint) = known.or(written) {
@@ -154,7 +162,7 @@ impl Endpoint {
         };
         let way = self.way(open, &endpoint, identity.as_ref())?;
         let place = Some((endpoint, way));
-        Ok(Some(Box::new(Found { place, identity })))
+        Ok(Box::new(Found { place, identity }))
     }
 
     /// How a step's request gets there.

@@ -2,10 +2,10 @@
 
 use super::{Budget, Endpoint, SILENT};
 use crate::base::Secret;
+use crate::exchange::Outcome;
 use crate::exchange::assertion::Material;
 use crate::exchange::candidates::Pair;
 use crate::exchange::request::Filled;
-use crate::exchange::{Outcome, Present};
 use crate::secrets::Handle;
 
 impl Endpoint {
@@ -36,12 +36,20 @@ impl Endpoint {
         Ok((credential, key))
     }
 
+    /// The same without waiting, if both are written in the configuration.
+    pub(super) fn pair_at_hand(&self, pair: Pair) -> Option<(Option<Secret>, Option<Secret>)> {
+        let mut found = [None, None];
+        for (handle, found) in self.handles(pair).into_iter().zip(&mut found) {
+            if let Some(handle) = handle {
+                *found = Some(handle.value()?.clone());
+            }
+        }
+        let [credential, key] = found;
+        Some((credential, key))
+    }
+
     /// All that is the same whichever secret is tried.
-    pub(super) async fn read_inputs(&self) -> Result<Filled, Box<Outcome>> {
-        let mut filled = Filled {
-            present: Present::Nothing,
-            ..Filled::default()
-        };
+    pub(super) async fn read_inputs(&self, filled: &mut Filled) -> Result<(), Box<Outcome>> {
         for (source, handle) in &self.inputs {
             let secret = self.read_one(handle).await?;
             filled.secrets.push((source.clone(), secret));
@@ -51,7 +59,7 @@ impl Endpoint {
                 filled.aside.push(self.read_one(handle).await?);
             }
         }
-        Ok(filled)
+        Ok(())
     }
 
     async fn read_one(&self, handle: &Handle) -> Result<Secret, Box<Outcome>> {

@@ -7,17 +7,17 @@ use serde_json::{Value, json};
 
 use super::sending::Shot;
 use super::token::off_thread;
-use super::{Attempt, Endpoint, Tried};
+use super::{Endpoint, Exchange, Tried};
 use crate::base::Secret;
 use crate::exchange::answer::Answer;
 use crate::exchange::call::{self, Ready};
 use crate::exchange::presented::Presented;
-use crate::exchange::request::{Built, Filled};
+use crate::exchange::request::Built;
 use crate::exchange::trace::Shown;
 use crate::exchange::verdict::{self, Place};
 use crate::exchange::way::Aim;
 use crate::exchange::{Outcome, assertion, members};
-use crate::spec::{Grant, Step, Steps, StepsKind};
+use crate::spec::{Call, Grant, Step, Steps, StepsKind};
 
 /// What a chain has come to.
 #[derive(Default)]
@@ -30,11 +30,7 @@ struct Chain {
 
 impl Endpoint {
     /// All of them with one set of secrets; counted as one request.
-    pub(super) async fn run_steps(
-        &self,
-        filled: &mut Filled,
-        mut attempt: Attempt<'_, '_, '_>,
-    ) -> Tried {
+    pub(super) async fn run_steps(&self, exchange: &mut Exchange<'_>) -> Tried {
         let Grant::Steps(steps) = &self.integration.grant else {
             return Tried::Done(self.unavailable("there is nobody to ask"));
         };
@@ -43,10 +39,7 @@ impl Endpoint {
         for (index, step) in steps.steps.iter().enumerate() {
             let call = match step {
                 Step::Assertion { .. } => {
-                    match self
-                        .sign_step(steps, index, filled, &mut chain, &mut attempt)
-                        .await
-                    {
+                    match self.sign_step(steps, index, exchange, &mut chain).await {
                         Ok(()) => continue,
                         Err(why) => return Tried::Unusable(why),
                     }
@@ -54,26 +47,26 @@ impl Endpoint {
                 Step::Request(call) => call,
             };
             let now = self.clock.now().wall;
-            let ready = match call::build(call, filled, &chain.answers, now) {
+            let ready = match call::build(call, &exchange.filled, &chain.answers, now) {
                 Ok(ready) => ready,
                 Err(error) => return Tried::Done(self.unavailable(&error.to_string())),
             };
             let endpoint = ready.endpoint.clone();
-            let way = match self.way_of_step(&endpoint, attempt.found) {
+            let way = match self.way_of_step(&endpoint, exchange.found.as_deref()) {
                 Ok(way) => way,
                 Err(outcome) => return Tried::Done(*outcome),
             };
             let permit = way.gate.acquire().await.ok();
             // Those that follow belong to the one that was allowed.
-            if !std::mem::replace(&mut asked, true) && !(attempt.may_send)().await {
+            if !std::mem::replace(&mut asked, true) && !(exchange.may_send)().await {
                 return Tried::HeldBack;
             }
             let aim = Aim {
                 endpoint: &endpoint,
                 way: &way,
             };
-            let sent = self.take_step(steps, index, (ready, aim), filled, &mut chain, &mut attempt);
-            let outcome = sent.await;
+            let taken = self.take_step((steps, index, call), (ready, aim), exchange, &mut chain);
+            let outcome = taken.await;
             drop(permit);
             if let Some(outcome) = outcome {
                 return Tried::Done(outcome);
@@ -86,11 +79,10 @@ impl Endpoint {
         &self,
         steps: &Arc<Steps>,
         index: usize,
-        filled: &mut Filled,
+        exchange: &mut Exchange<'_>,
         chain: &mut Chain,
-        attempt: &mut Attempt<'_, '_, '_>,
     ) -> Result<(), String> {
-        let key = filled.key.as_ref();
+        let key = exchange.filled.key.as_ref();
         let key = key.ok_or("there is no key to sign with")?;
         let material = self.material(key, false).await?;
         let (steps, answers) = (Arc::clone(steps), chain.answers.clone());
@@ -101,7 +93,7 @@ impl Endpoint {
             }
             Some(Step::Request(_)) | None => Ok(Secret::new("")),
         };
-        let signed = off_thread(sign, attempt.budget).await?;
+        let signed = off_thread(sign, &mut exchange.budget).await?;
         chain.answers.push(json!({ "assertion": signed.expose() }));
         chain.tokens.push(signed);
         Ok(())
@@ -110,17 +102,18 @@ impl Endpoint {
     /// `None`: it went well, and there is another one.
     async fn take_step(
         &self,
-        steps: &Steps,
-        index: usize,
+        (steps, index, call): (&Steps, usize, &Call),
         (ready, aim): (Ready, Aim<'_>),
-        filled: &Filled,
+        exchange: &mut Exchange<'_>,
         chain: &mut Chain,
-        attempt: &mut Attempt<'_, '_, '_>,
     ) -> Option<Outcome> {
-        let is_last = index + 1 == steps.steps.len();
-        let Some(Step::Request(call)) = steps.steps.get(index) else {
-            return None;
-        };
+        let Exchange {
+            filled,
+            budget,
+            trace,
+            pair,
+            ..
+        } = exchange;
         let mut derived = ready.derived;
         derived.extend(chain.tokens.iter().cloned());
         let shot = Shot {
@@ -131,24 +124,23 @@ impl Endpoint {
             },
             presented: Presented::Nothing,
             held: self.held(filled, derived),
-            secret_in_use: self.secret_in_use(attempt.pair),
+            secret_in_use: self.secret_in_use(*pair),
             prolongs: None,
         };
-        let shown = attempt
-            .trace
+        let shown = trace
             .as_ref()
             .map(|_| Shown::of_call(steps, call, filled.credential.as_ref()));
         let built = Built {
             request: ready.request,
             derived: Vec::new(),
         };
-        let back = Box::pin(self.send(built, &shot, shown, attempt.budget)).await;
-        let outcome = if is_last {
+        let back = Box::pin(self.send(built, &shot, shown, budget)).await;
+        let outcome = if index + 1 == steps.steps.len() {
             let judged = self.judge(&back, &shot, |answer, context| {
                 verdict::judge(answer, context, &call.success)
             });
             Some(match judged {
-                Ok((issued, oddity)) => self.issued(issued, oddity, attempt.pair),
+                Ok((issued, oddity)) => self.issued(issued, oddity, *pair),
                 Err(outcome) => *outcome,
             })
         } else {
@@ -168,7 +160,7 @@ impl Endpoint {
                 Err(outcome) => Some(*outcome),
             }
         };
-        self.note(back, outcome.as_ref(), &shot, attempt.trace.as_deref_mut());
+        self.note(back, outcome.as_ref(), &shot, trace.as_deref_mut());
         outcome
     }
 }

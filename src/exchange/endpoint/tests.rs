@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::base::{RefreshToken, Timestamp, TokioClock};
+use crate::exchange::Present;
 use crate::exchange::Sources;
 use crate::net::Clients;
 use crate::net::peer::{Act, Peer};

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use tokio::sync::SemaphorePermit;
+
 use super::sending::Shot;
-use super::{Attempt, Budget, Endpoint, Tried};
+use super::{Budget, Endpoint, Exchange, Tried};
 use crate::base::{Issued, Secret};
 use crate::exchange::Outcome;
 use crate::exchange::assertion::{self, Material};
@@ -17,55 +19,49 @@ use crate::exchange::way::Aim;
 use crate::spec::{Assertion, Bearer, ClientAuth, Grant, TokenRequest};
 
 impl Endpoint {
-    pub(super) async fn ask_for_a_token(
-        &self,
-        filled: &mut Filled,
-        mut attempt: Attempt<'_, '_, '_>,
-    ) -> Tried {
-        let aim = self.aim(&filled.present, attempt.found);
-        let (Some(request), Some(aim)) = (self.integration.grant.request(), aim) else {
-            return Tried::Done(self.unavailable("there is nobody to ask"));
-        };
-        let signing = self.sign_all(request, aim, filled, attempt.budget);
-        if let Err(why) = Box::pin(signing).await {
+    pub(super) async fn ask_for_a_token(&self, exchange: &mut Exchange<'_>) -> Tried {
+        if self.needs_reading()
+            && let Err(why) = Box::pin(self.sign_all(exchange)).await
+        {
             return Tried::Unusable(why);
         }
-        // It is never closed; without a permit the request goes all the same. Thousands may wait
-        // here after a start, so what a request takes is made, and boxed, behind the gate; and it is
-        // counted there, since it must not count as earlier than it is.
-        let permit = aim.way.gate.acquire().await.ok();
-        if !(attempt.may_send)().await {
+        // It is never closed; without a permit the request goes all the same. It is counted behind
+        // the gate, since it must not count as earlier than it is.
+        if let Some(permit) = exchange.permit.take() {
+            return self.count_and_send(exchange, Some(permit)).await;
+        }
+        let aim = self.aim(&exchange.filled.present, exchange.found.as_deref());
+        let Some(gate) = aim.map(|aim| Arc::clone(&aim.way.gate)) else {
+            return Tried::Done(self.unavailable("there is nobody to ask"));
+        };
+        let permit = gate.acquire().await.ok();
+        self.count_and_send(exchange, permit).await
+    }
+
+    async fn count_and_send(
+        &self,
+        exchange: &mut Exchange<'_>,
+        permit: Option<SemaphorePermit<'_>>,
+    ) -> Tried {
+        if !(exchange.may_send)().await {
             return Tried::HeldBack;
         }
-        let sent = self.send_for_a_token(request, aim, filled, &mut attempt);
-        let outcome = Box::pin(sent).await;
+        let outcome = Box::pin(self.send_for_a_token(exchange)).await;
         drop(permit);
         Tried::Done(outcome)
     }
 
     /// New assertions, by the vendor's clock.
-    async fn sign_all(
-        &self,
-        request: &TokenRequest,
-        aim: Aim<'_>,
-        filled: &mut Filled,
-        budget: &mut Budget<'_>,
-    ) -> Result<(), String> {
-        match (&request.auth, &filled.credential) {
-            (ClientAuth::Assertion(assertion), Some(key)) => {
-                // RFC 7523 section 3: the token endpoint, wherever a refresh token is presented.
-                let audience = match request.endpoint.known() {
-                    Some(endpoint) => endpoint.url(),
-                    None => aim.endpoint.url(),
-                };
-                let signed = self.sign_for_client(assertion, key, audience.as_str(), budget);
-                filled.client_assertion = Some(signed.await?);
-            }
-            (ClientAuth::AssertionFile(source), _) => {
-                let found = filled.secrets.iter().find(|(known, _)| known == source);
-                filled.client_assertion = found.map(|(_, assertion)| assertion.clone());
-            }
-            _ => {}
+    async fn sign_all(&self, exchange: &mut Exchange<'_>) -> Result<(), String> {
+        let Exchange {
+            filled,
+            found,
+            budget,
+            ..
+        } = exchange;
+        let aim = self.aim(&filled.present, found.as_deref());
+        if let (Some(request), Some(aim)) = (self.integration.grant.request(), aim) {
+            self.name_client(request, aim, filled, budget).await?;
         }
         if let (Some(bearer), Some(key)) = (self.bearer(), filled.key.clone()) {
             let material = self.material(&key, false).await?;
@@ -77,7 +73,34 @@ impl Endpoint {
         Ok(())
     }
 
-    pub(super) async fn sign_for_client(
+    /// The client's assertion, for methods that have one. It is for the token endpoint, wherever a
+    /// refresh token is presented or a device flow begins (RFC 7523 section 3).
+    pub(super) async fn name_client(
+        &self,
+        request: &TokenRequest,
+        aim: Aim<'_>,
+        filled: &mut Filled,
+        budget: &mut Budget<'_>,
+    ) -> Result<(), String> {
+        match (&request.auth, &filled.credential) {
+            (ClientAuth::Assertion(assertion), Some(key)) => {
+                let audience = match request.endpoint.known() {
+                    Some(endpoint) => endpoint.url(),
+                    None => aim.endpoint.url(),
+                };
+                let signed = self.sign_for_client(assertion, key, audience.as_str(), budget);
+                filled.client_assertion = Some(signed.await?);
+            }
+            (ClientAuth::AssertionFile(source), _) => {
+                let found = filled.secrets.iter().find(|(known, _)| *known == **source);
+                filled.client_assertion = found.map(|(_, assertion)| assertion.clone());
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn sign_for_client(
         &self,
         assertion: &Arc<Assertion>,
         key: &Secret,
@@ -111,45 +134,49 @@ impl Endpoint {
         }
     }
 
-    async fn send_for_a_token(
-        &self,
-        request: &TokenRequest,
-        aim: Aim<'_>,
-        filled: &Filled,
-        attempt: &mut Attempt<'_, '_, '_>,
-    ) -> Outcome {
+    async fn send_for_a_token(&self, exchange: &mut Exchange<'_>) -> Outcome {
+        let Exchange {
+            filled,
+            found,
+            budget,
+            trace,
+            prolongs,
+            pair,
+            ..
+        } = exchange;
+        let aim = self.aim(&filled.present, found.as_deref());
+        let (Some(request), Some(aim)) = (self.integration.grant.request(), aim) else {
+            return self.unavailable("there is nobody to ask");
+        };
         let now = self.clock.now().wall;
         let bearer = self.bearer().map(|bearer| &**bearer);
         let mut built = match request::build(request, aim.endpoint, bearer, filled, now) {
             Ok(built) => built,
             Err(error) => return self.unavailable(&error.to_string()),
         };
-        let found = request.endpoint.known().is_none();
         let shot = Shot {
             aim,
-            place: if found {
-                Place::Issuer
-            } else {
-                Place::TokenEndpoint
+            place: match request.endpoint.issuer() {
+                Some(_) => Place::Issuer,
+                None => Place::TokenEndpoint,
             },
             presented: Presented::of(&filled.present, self.rotates()),
             held: self.held(filled, std::mem::take(&mut built.derived)),
-            secret_in_use: self.secret_in_use(attempt.pair),
-            prolongs: attempt.prolongs,
+            secret_in_use: self.secret_in_use(*pair),
+            prolongs: prolongs.as_ref(),
         };
-        let shown = attempt
-            .trace
+        let shown = trace
             .as_ref()
             .map(|_| Shown::of(request, filled.credential.as_ref()));
-        let back = self.send(built, &shot, shown, attempt.budget).await;
+        let back = self.send(built, &shot, shown, budget).await;
         let judged = self.judge(&back, &shot, |answer, context| {
             verdict::judge(answer, context, &[])
         });
         let outcome = match judged {
-            Ok((issued, oddity)) => self.issued(issued, oddity, attempt.pair),
+            Ok((issued, oddity)) => self.issued(issued, oddity, *pair),
             Err(outcome) => *outcome,
         };
-        self.note(back, Some(&outcome), &shot, attempt.trace.as_deref_mut());
+        self.note(back, Some(&outcome), &shot, trace.as_deref_mut());
         outcome
     }
 

@@ -9,7 +9,7 @@ use crate::spec::assertion::{Assertion, Jti};
 use crate::spec::issuer::Location;
 use crate::spec::phrase::{Draft, Part, Phrase};
 use crate::spec::request::{
-    BasicEncoding, ClientAuth, Dialect, Method, RequestFormat, TokenRequest,
+    BasicEncoding, ClientAuth, Dialect, Method, RequestFormat, Seldom, TokenRequest,
 };
 use crate::spec::response::Scalar;
 use crate::spec::steps::{Body, Call, CallUrl, MadeHost, Step, Steps};
@@ -47,11 +47,9 @@ impl Ink {
             client_id,
             client_secret: _,
             scope,
-            own,
             params,
             headers,
-            dialect,
-            certificate,
+            seldom,
         } = request;
         match endpoint {
             Location::Known(endpoint) => self.word(endpoint.url().as_str()),
@@ -86,19 +84,24 @@ impl Ink {
             self.value(draft);
         }
         self.phrases(headers);
-        if !own.is_empty() {
-            self.word("own");
-            for (name, phrase) in own {
-                self.word(name);
-                self.phrase(phrase);
-            }
+        if let Some(seldom) = seldom {
+            self.seldom(seldom);
         }
-        if let Some(dialect) = dialect {
-            self.dialect(dialect);
+    }
+
+    fn seldom(&mut self, seldom: &Seldom) {
+        let Seldom {
+            own,
+            dialect,
+            certificate,
+        } = seldom;
+        self.count(own.len());
+        for (name, phrase) in own {
+            self.word(name);
+            self.phrase(phrase);
         }
-        if certificate.is_some() {
-            self.word("certificate");
-        }
+        self.dialect(dialect);
+        self.count(usize::from(certificate.is_some()));
     }
 
     fn method(&mut self, method: Method) {
@@ -114,7 +117,6 @@ impl Ink {
             in_query,
             scope_is_list,
         } = dialect;
-        self.word("dialect");
         self.count(names.len());
         for (standard, name) in names {
             self.word(standard);
