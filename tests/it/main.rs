@@ -16,13 +16,16 @@
 
 mod assertions;
 mod canaries;
+mod client_assertions;
 mod client_auth;
 mod conformance;
 mod consents;
 #[cfg(feature = "faults")]
 mod crash;
+mod discovery;
 mod disk;
 mod doctor;
+mod grants;
 mod guards;
 mod isolation;
 mod lifetimes;
@@ -36,6 +39,7 @@ mod rotation;
 mod secrets;
 mod shutdown;
 mod sinks;
+mod steps;
 mod storage;
 mod support;
 mod trouble;
