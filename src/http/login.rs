@@ -80,9 +80,9 @@ pub(super) async fn complete(
     let entry = context.directory.find(name)?;
     let pasted = pasted(headers, body)?;
     let refused = |why: String| problem(context, &entry, &LoginError::BadRedirect(why));
-    let redirect = Redirect::read(pasted.expose());
-    let redirect = redirect.map_err(|error| refused(error.to_string()))?;
-    if let Some(state) = &redirect.state
+    let state = Redirect::state(pasted.expose());
+    let state = state.map_err(|error| refused(error.to_string()))?;
+    if let Some(state) = &state
         && let Some((owner, how)) = context.logins.find(state)
     {
         if owner != name {
@@ -94,7 +94,7 @@ pub(super) async fn complete(
             return Err(refused(why.to_owned()));
         }
     }
-    carried_out(context, &entry, redirect.state.as_ref(), pasted).await?;
+    carried_out(context, &entry, state.as_ref(), pasted).await?;
     let document = status::document(&entry, context.clock.now());
     Ok(answer::text("application/json", document.to_string()))
 }
@@ -124,12 +124,12 @@ const NOT_COMPLETED: &str = "Login not completed";
 
 async fn came_back(context: &Context, query: &str) -> Result<Arc<Entry>, (&'static str, Problem)> {
     let not_completed = |problem| (NOT_COMPLETED, problem);
-    let redirect = Redirect::read(query).map_err(|error| {
+    let state = Redirect::state(query).map_err(|error| {
         not_completed(Problem::invalid(format!(
             "This is the page to which a vendor sends the browser back, but what it sent back cannot be used: {error}."
         )))
     })?;
-    let Some(state) = &redirect.state else {
+    let Some(state) = &state else {
         return Err(not_completed(Problem::invalid(
             "The vendor sent no state back, so nothing shows to which login this belongs.",
         )));
@@ -222,8 +222,8 @@ fn problem(context: &Context, entry: &Entry, error: &LoginError) -> Problem {
 
 /// Whether a request carries the state of a login that was begun here.
 pub(super) fn is_known(logins: &Logins, uri: &Uri) -> bool {
-    let redirect = Redirect::read(uri.query().unwrap_or_default());
-    let state = redirect.ok().and_then(|redirect| redirect.state);
+    let state = Redirect::state(uri.query().unwrap_or_default());
+    let state = state.ok().flatten();
     state.is_some_and(|state| logins.find(&state).is_some())
 }
 

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::Url;
 
-use crate::spec::Endpoint;
+use crate::spec::{Endpoint, TokenRequest};
 
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -16,12 +16,14 @@ const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// What the request says, without what never differs.
+/// What only the authorization request has: a name that the vendor does not want is left out. Of the
+/// others `""` speaks of the token request.
+const ONLY_HERE: [&str; 2] = ["code_challenge", "code_challenge_method"];
+
+/// What the request says besides the client and its scope.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Parameters<'a> {
-    pub(super) client_id: Option<&'a str>,
     pub(super) redirect_uri: &'a str,
-    pub(super) scope: Option<&'a str>,
     pub(super) state: &'a str,
     pub(super) challenge: &'a str,
 }
@@ -29,26 +31,35 @@ pub(super) struct Parameters<'a> {
 /// The endpoint with its own query, followed by the request's parameters: where the endpoint names
 /// one of these itself, as a fixed `scope`, ours takes its place, and where there is none of ours,
 /// the endpoint's stays.
-pub(super) fn url(endpoint: &Endpoint, parameters: Parameters<'_>) -> String {
+pub(super) fn url(
+    endpoint: &Endpoint,
+    request: &TokenRequest,
+    parameters: Parameters<'_>,
+) -> String {
     let Parameters {
-        client_id,
         redirect_uri,
-        scope,
         state,
         challenge,
     } = parameters;
     let ours = [
         ("response_type", Some("code")),
-        ("client_id", client_id),
+        ("client_id", request.client_id.as_deref()),
         ("redirect_uri", Some(redirect_uri)),
-        ("scope", scope),
+        ("scope", request.scope.as_deref()),
         ("state", Some(state)),
         ("code_challenge", Some(challenge)),
         ("code_challenge_method", Some("S256")),
     ];
     let ours: Vec<(&str, &str)> = ours
         .into_iter()
-        .filter_map(|(name, value)| Some((name, value?)))
+        .filter_map(|(standard, value)| {
+            let name = match request.name(standard) {
+                "" if ONLY_HERE.contains(&standard) => return None,
+                "" => standard,
+                name => name,
+            };
+            Some((name, value?))
+        })
         .collect();
     let own = endpoint.url().query().unwrap_or_default();
     let kept = own.split('&').filter(|pair| {
@@ -69,23 +80,30 @@ pub(super) fn url(endpoint: &Endpoint, parameters: Parameters<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::{Dialect, Seldom};
 
     const PARAMETERS: Parameters<'_> = Parameters {
-        client_id: Some("a b&c"),
         redirect_uri: "http://127.0.0.1:8656/login/callback",
-        scope: Some("read offline_access"),
         state: "st",
         challenge: "ch",
     };
 
-    fn made(endpoint: &str, parameters: Parameters<'_>) -> String {
-        url(&Endpoint::parse(endpoint).unwrap(), parameters)
+    fn request() -> TokenRequest {
+        TokenRequest {
+            client_id: Some("a b&c".into()),
+            scope: Some("read offline_access".into()),
+            ..TokenRequest::to("https://v.example/token")
+        }
+    }
+
+    fn made(endpoint: &str, request: &TokenRequest) -> String {
+        url(&Endpoint::parse(endpoint).unwrap(), request, PARAMETERS)
     }
 
     #[test]
     fn every_parameter_once() {
         assert_eq!(
-            made("https://v.example/authorize", PARAMETERS),
+            made("https://v.example/authorize", &request()),
             "https://v.example/authorize?response_type=code&client_id=a%20b%26c\
              &redirect_uri=http%3A%2F%2F127.0.0.1%3A8656%2Flogin%2Fcallback\
              &scope=read%20offline_access&state=st&code_challenge=ch&code_challenge_method=S256"
@@ -96,7 +114,7 @@ mod tests {
     fn the_endpoint_keeps_its_own_query_but_for_what_the_request_says() {
         let endpoint = "https://v.example/a?access_type=offline&stat%65=evil&&scope=fixed\
                         &response_type=token&prompt=consent&x";
-        let made = made(endpoint, PARAMETERS);
+        let made = made(endpoint, &request());
         assert!(
             made.starts_with(
                 "https://v.example/a?access_type=offline&prompt=consent&x&response_type=code&"
@@ -110,17 +128,41 @@ mod tests {
 
     #[test]
     fn what_the_request_does_not_say_is_left_to_the_endpoint() {
-        let bare = Parameters {
-            client_id: None,
-            scope: None,
-            ..PARAMETERS
-        };
-        let made = made("https://v.example/a?scope=fixed&client_id=own", bare);
+        let bare = TokenRequest::to("https://v.example/token");
+        let made = made("https://v.example/a?scope=fixed&client_id=own", &bare);
         assert!(
             made.starts_with("https://v.example/a?scope=fixed&client_id=own&response_type=code&"),
             "{made}"
         );
         assert_eq!(made.matches("scope=").count(), 1);
         assert_eq!(made.matches("client_id=").count(), 1);
+    }
+
+    #[test]
+    fn a_vendor_that_has_other_names_for_them() {
+        let names = [
+            ("client_id", "app_id"),
+            ("redirect_uri", ""),
+            ("code_challenge", ""),
+            ("code_challenge_method", ""),
+        ];
+        let owned = |(standard, name): &(&str, &str)| ((*standard).into(), (*name).into());
+        let dialect = Dialect {
+            names: names.iter().map(owned).collect(),
+            ..Dialect::default()
+        };
+        let request = TokenRequest {
+            seldom: Some(Box::new(Seldom {
+                dialect,
+                ..Seldom::default()
+            })),
+            ..request()
+        };
+        assert_eq!(
+            made("https://v.example/a?app_id=own&client_id=kept", &request),
+            "https://v.example/a?client_id=kept&response_type=code&app_id=a%20b%26c\
+             &redirect_uri=http%3A%2F%2F127.0.0.1%3A8656%2Flogin%2Fcallback\
+             &scope=read%20offline_access&state=st"
+        );
     }
 }

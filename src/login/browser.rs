@@ -142,13 +142,11 @@ impl Browser {
             ends: now.plus(LIFETIME),
         };
         let parameters = Parameters {
-            client_id: request.client_id.as_deref(),
             redirect_uri: &begun.redirect_uri,
-            scope: request.scope.as_deref(),
             state: begun.state.expose(),
             challenge: &challenge(&begun.verifier),
         };
-        let page = authorization::url(authorization_endpoint, parameters);
+        let page = authorization::url(authorization_endpoint, request, parameters);
         Ok((begun, page))
     }
 

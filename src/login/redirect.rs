@@ -46,8 +46,23 @@ pub enum Unreadable {
 
 impl Redirect {
     /// Reads a whole URL, its query, or either as somebody pasted it: in quotes, with spaces around
-    /// it, broken into lines.
-    pub fn read(text: &str) -> Result<Self, Unreadable> {
+    /// it, broken into lines. `code_name`: what the vendor calls `code`.
+    pub fn read(text: &str, code_name: &str) -> Result<Self, Unreadable> {
+        let (redirect, visited) = Self::parse(text, code_name)?;
+        redirect.answered(visited)
+    }
+
+    /// Whose it is, for who does not yet know what the vendor calls `code`.
+    pub fn state(text: &str) -> Result<Option<Secret>, Unreadable> {
+        let (redirect, visited) = Self::parse(text, "code")?;
+        if visited && redirect.state.is_some() {
+            return Ok(redirect.state);
+        }
+        Ok(redirect.answered(visited)?.state)
+    }
+
+    /// Also whether the vendor's page was visited.
+    fn parse(text: &str, code_name: &str) -> Result<(Self, bool), Unreadable> {
         if text.len() > REDIRECT_MAX {
             return Err(Unreadable::TooLong);
         }
@@ -64,7 +79,7 @@ impl Redirect {
             // What a terminal or a mail program broke apart.
             let whole = || Zeroizing::new(value.split_whitespace().collect::<String>());
             match name {
-                "code" => {
+                name if name == code_name => {
                     let code = Secret::new(text_of("code", &whole())?.as_str());
                     once("code", redirect.code.replace(code).is_some())?;
                 }
@@ -91,7 +106,7 @@ impl Redirect {
                 _unknown => {}
             }
         }
-        redirect.answered(visited)
+        Ok((redirect, visited))
     }
 
     fn answered(self, visited: bool) -> Result<Self, Unreadable> {

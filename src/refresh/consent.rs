@@ -232,7 +232,9 @@ impl Flow {
     ) -> Result<LoginStep, LoginError> {
         let browser = self.browser.as_ref().ok_or(LoginError::NotBegun)?;
         let unfit = |why: String| LoginError::BadRedirect(why);
-        let redirect = Redirect::read(redirect.expose());
+        let code_name = spec.grant.request().map(|request| request.name("code"));
+        let code_name = code_name.filter(|name| !name.is_empty()).unwrap_or("code");
+        let redirect = Redirect::read(redirect.expose(), code_name);
         let redirect = redirect.map_err(|error| unfit(error.to_string()))?;
         let step = match browser.accept(&redirect, now.mono) {
             Ok(granted) => {

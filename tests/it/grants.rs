@@ -217,3 +217,50 @@ async fn an_answer_without_a_token_prolongs_the_one_before_where_the_vendor_does
         .await;
     assert_eq!(status["last_error"]["error"], "request_rejected");
 }
+
+/// From the page to the refresh, with every name another one.
+#[tokio::test(start_paused = true)]
+async fn a_login_at_a_vendor_with_names_of_its_own() {
+    let vendor = Vendor::start(|_, number| {
+        let answer = json!({"data": {
+            "access_token": format!("t0ken-{number}"), "refresh_token": "r", "expires_in": 600,
+        }});
+        Reply::json(200, &answer.to_string())
+    })
+    .await;
+    let broker = Broker::start(&format!(
+        "[store]\nallow_losing_refresh_tokens = true\n\
+         [integrations.x]\ngrant = \"authorization_code\"\ntoken_endpoint = \"{}\"\n\
+         authorization_endpoint = \"https://v.example/auth\"\nclient_id = \"abc\"\n\
+         client_secret = \"s3cret\"\ntoken_endpoint_auth_method = \"client_secret_post\"\n\
+         redirect_uri = \"http://127.0.0.1:8656/login/callback\"\nrequest_format = \"json\"\n\
+         [integrations.x.parameter_names]\n\
+         client_id = \"app_id\"\nclient_secret = \"secret\"\ncode = \"auth_code\"\ngrant_type = \"\"\n\
+         redirect_uri = \"\"\ncode_verifier = \"\"\ncode_challenge = \"\"\ncode_challenge_method = \"\"\n\
+         [integrations.x.response]\naccess_token = \"data.access_token\"\n\
+         refresh_token = \"data.refresh_token\"\nexpires_in = \"data.expires_in\"\n",
+        vendor.url()
+    ));
+    let begun = broker.post("/login/x", "").await.json();
+    let page = url::Url::parse(begun["authorization_url"].as_str().unwrap()).unwrap();
+    let asked: BTreeMap<String, String> = page.query_pairs().into_owned().collect();
+    let back = json!({"redirect_url": format!(
+        "http://127.0.0.1:8656/login/callback?auth_code=c-1&state={}",
+        asked["state"]
+    )});
+    let names: Vec<&str> = asked.keys().map(String::as_str).collect();
+    assert_eq!(names, ["app_id", "redirect_uri", "response_type", "state"]);
+    let done = broker.post("/login/x/complete", &back.to_string()).await;
+    assert_eq!(done.status, 200, "{}", done.text());
+    assert_eq!(broker.get("/token/x").await.token(), "t0ken-1");
+    let body = |at: usize| -> Value { serde_json::from_str(vendor.requests()[at].text()).unwrap() };
+    assert_eq!(
+        body(0),
+        json!({"app_id": "abc", "secret": "s3cret", "auth_code": "c-1"})
+    );
+    broker.until("x", |_| vendor.count() == 2).await;
+    assert_eq!(
+        body(1),
+        json!({"app_id": "abc", "secret": "s3cret", "refresh_token": "r"})
+    );
+}

@@ -48,6 +48,8 @@ const STANDARD_NAMES: [&str; 20] = [
     "code",
     "redirect_uri",
     "code_verifier",
+    "code_challenge",
+    "code_challenge_method",
     "device_code",
     "username",
     "password",
@@ -56,8 +58,6 @@ const STANDARD_NAMES: [&str; 20] = [
     "requested_token_type",
     "actor_token",
     "actor_token_type",
-    "state",
-    "response_type",
 ];
 const NAME_MAX: usize = 64;
 

@@ -21,7 +21,7 @@ fn begun(issuer: Option<&str>) -> (Browser, Url) {
 }
 
 fn answer(query: &str) -> Redirect {
-    Redirect::read(query).unwrap()
+    Redirect::read(query, "code").unwrap()
 }
 
 fn parameter(page: &Url, name: &str) -> String {

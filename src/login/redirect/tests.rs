@@ -2,7 +2,7 @@ use super::*;
 use proptest::prelude::*;
 
 fn code_and_state(text: &str) -> (String, String) {
-    let redirect = Redirect::read(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+    let redirect = Redirect::read(text, "code").unwrap_or_else(|error| panic!("{text}: {error}"));
     let exposed = |secret: Option<Secret>| secret.unwrap().expose().to_owned();
     (exposed(redirect.code), exposed(redirect.state))
 }
@@ -33,12 +33,13 @@ fn however_it_was_copied() {
 fn errors_of_the_vendor_are_made_fit_to_be_shown() {
     let redirect = Redirect::read(
         "http://x/?error=access_denied&error_description=No%1b%5B2J%E2%80%AE+way&state=s",
+        "code",
     )
     .unwrap();
     assert_eq!(redirect.error.as_deref(), Some("access_denied"));
     assert_eq!(redirect.error_description.as_deref(), Some("No[2J way"));
     let long = format!("error={}&state=s", "e".repeat(5000));
-    let cut = Redirect::read(&long).unwrap().error.unwrap();
+    let cut = Redirect::read(&long, "code").unwrap().error.unwrap();
     assert!(cut.chars().count() <= 301, "{}", cut.len());
 }
 
@@ -66,16 +67,16 @@ fn what_cannot_be_used_says_why() {
         ("code=a&state=%ff", Unreadable::Garbled("state")),
         ("code=a&state=é", Unreadable::Garbled("state")),
     ] {
-        assert_eq!(Redirect::read(text), Err(why), "{text}");
+        assert_eq!(Redirect::read(text, "code"), Err(why), "{text}");
     }
     let long = format!("code={}", "a".repeat(REDIRECT_MAX));
-    assert_eq!(Redirect::read(&long), Err(Unreadable::TooLong));
+    assert_eq!(Redirect::read(&long, "code"), Err(Unreadable::TooLong));
 }
 
 proptest! {
     #[test]
     fn junk_never_panics_and_is_never_repeated(text in ".{0,200}") {
-        if let Err(error) = Redirect::read(&text) {
+        if let Err(error) = Redirect::read(&text, "code") {
             prop_assert!(text.len() < 12 || !error.to_string().contains(&text));
         }
     }
@@ -86,7 +87,7 @@ proptest! {
             ("(code|state|iss|error|error_description|x|)", "[ -~\u{80}-\u{2fff}\n]{0,20}"), 0..8),
     ) {
         let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        drop(Redirect::read(&pairs.join("&")));
+        drop(Redirect::read(&pairs.join("&"), "code"));
     }
 
     #[test]
@@ -95,4 +96,20 @@ proptest! {
         url.query_pairs_mut().append_pair("code", &code).append_pair("state", &state);
         prop_assert_eq!(code_and_state(url.as_str()), (code, state));
     }
+}
+
+#[test]
+fn a_vendor_that_calls_the_code_otherwise() {
+    let redirect = Redirect::read("http://x/?auth_code=a&code=b&state=s", "auth_code").unwrap();
+    assert_eq!(redirect.code.unwrap().expose(), "a");
+    let text = "http://x/?auth_code=a&state=s";
+    assert_eq!(Redirect::read(text, "code"), Err(Unreadable::NoAnswer));
+    assert_eq!(
+        Redirect::state(text).unwrap().unwrap().expose(),
+        "s",
+        "whose it is can be told without that name"
+    );
+    assert_eq!(Redirect::state("auth_code=a"), Err(Unreadable::NoAnswer));
+    let page = "https://v.example/authorize?response_type=code&state=s";
+    assert_eq!(Redirect::state(page), Err(Unreadable::NotYetVisited));
 }
