@@ -12,7 +12,7 @@ use token_broker::base::{Failure, Mono, Now, Secret, Timestamp, VENDOR_TEXT_MAX,
 use token_broker::config::{Env, Format, Options, load_text};
 use token_broker::exchange::{Outcome, fuzz::judge};
 use token_broker::net::{BODY_MAX, Response};
-use token_broker::refresh::fuzz::api_call;
+use token_broker::refresh::render_api_call;
 use token_broker::snapshot::Held;
 use token_broker::spec::Integration;
 
@@ -134,7 +134,7 @@ fuzz_target!(|data: &[u8]| {
         );
         assert!(!name.starts_with("error"), "{name} is kept");
     }
-    let (call, warnings) = api_call(integration, &issued);
+    let (call, warnings) = render_api_call(&integration.api, &integration.grant, &issued);
     for warning in warnings {
         is_tame(&warning, VENDOR_TEXT_MAX + 200);
     }

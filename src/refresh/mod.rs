@@ -6,9 +6,6 @@
 
 mod api;
 mod consent;
-#[cfg(feature = "fuzzing")]
-#[doc(hidden)]
-pub mod fuzz;
 mod machine;
 mod quota;
 mod reminders;

@@ -6,8 +6,11 @@
 
 mod case;
 mod consented;
+mod differ;
 mod fixture;
+mod jwt;
 mod mutate;
+mod seen;
 
 use std::path::Path;
 
@@ -15,9 +18,11 @@ use serde_json::{Value, json};
 use token_broker::base::Clock as _;
 use token_broker::config::catalogue;
 
-use crate::support::{Broker, Reply, Vendor, request};
-use case::{Bench, config_text, first_config, member};
+use crate::support::{Broker, Internet, Reply, Vendor, request};
+use case::{Bench, config_text};
 use fixture::{Api, Fixture};
+use jwt::same_jwt;
+use seen::same_call;
 
 /// Keys that tell a reader something and change nothing.
 fn is_documentation(path: &str) -> bool {
@@ -28,7 +33,7 @@ fn is_documentation(path: &str) -> bool {
 
 #[tokio::test]
 async fn every_provider_keeps_to_its_vendors_page() {
-    let bench = Bench::start().await;
+    let mut bench = Bench::start().await;
     for provider in catalogue() {
         let fixture = Fixture::of(&provider.id);
         let held = bench.holds(&fixture, &provider.id, None).await;
@@ -39,7 +44,7 @@ async fn every_provider_keeps_to_its_vendors_page() {
 /// Every hint is shown for some documented answer: else nobody would ever read it.
 #[tokio::test]
 async fn a_provider_file_that_loses_or_changes_any_key_fails_its_case() {
-    let bench = Bench::start().await;
+    let mut bench = Bench::start().await;
     let folder = tempfile::tempdir().unwrap();
     let mut survivors = Vec::new();
     let mut tried = 0;
@@ -88,54 +93,47 @@ async fn a_broker_serves_each_provider_and_a_call_made_of_its_headers_is_the_doc
     for provider in catalogue() {
         let name = provider.id.as_str();
         let fixture = Fixture::of(name);
-        if fixture
-            .requests
-            .first()
-            .is_some_and(|one| one.consent.is_some())
-        {
+        let expected = fixture.requests.first();
+        if expected.is_some_and(|one| one.consent.is_some()) {
             // Nothing is asked before a person has consented: see `consented`.
             continue;
         }
-        let token = fixture.answers.first().map(|answer| answer.body.clone());
-        let answer = token.unwrap_or_else(|| "{}".to_owned());
-        let vendor = Vendor::start(move |_, _| Reply::json(200, &answer)).await;
-        let mut config = first_config(&fixture);
-        let expected = fixture.requests.first();
-        if let Some(expected) = expected {
-            let (_, path) = split(&expected.url);
-            let endpoint = format!("http://{}{path}", vendor.address);
-            config.insert("token_endpoint".into(), endpoint.into());
-        }
-        let broker = Broker::start(&config_text(name, &config, None));
+        let success = fixture.answers.first();
+        let says = match (expected, success) {
+            (Some(expected), Some(success)) => case::replies(expected, success),
+            _ => Vec::new(),
+        };
+        let internet = Internet::start(move |_, number| says[number - 1].clone()).await;
+        let text = config_text(name, fixture.config(), &internet.net(), None);
+        let broker = Broker::start(&text);
         let served = broker.get("/token/x").await;
         assert_eq!(served.status, 200, "{name}: {}", served.text());
         let token = served.token();
+        // The paused clock goes on while the kernel takes its time.
+        let made = case::start()..=broker.clock.now().wall;
         if let Some(expected) = expected {
-            let requests = vendor.requests();
-            assert_eq!(requests.len(), 1, "{name}");
-            // The paused clock goes on while the kernel takes its time.
-            let made = case::start()..=broker.clock.now().wall;
-            case::same_request(expected, &requests[0], made)
-                .unwrap_or_else(|why| panic!("{name}: {why}"));
+            let requests = internet.take();
+            let calls = expected.calls();
+            assert_eq!(requests.len(), calls.len(), "{name}");
+            for (call, request) in calls.into_iter().zip(&requests) {
+                same_call(call, request, made.clone())
+                    .unwrap_or_else(|why| panic!("{name}: {why}"));
+            }
+        }
+        if let Some(signed) = fixture.signed.first() {
+            same_jwt(&signed.jwt, &token, made).unwrap_or_else(|why| panic!("{name}: {why}"));
         }
         let headers = broker.get("/headers/x").await.json();
-        let source: Value = fixture.answers.first().map_or(json!({}), |answer| {
-            serde_json::from_str(&answer.body).unwrap()
-        });
-        call(name, &fixture.api, &headers, &source, &token, &vendor).await;
+        call(name, &fixture.api, &headers, &token).await;
     }
 }
 
-/// Makes the call that `/headers` describes, at our own vendor.
-async fn call(
-    name: &str,
-    api: &Api,
-    headers: &Value,
-    source: &Value,
-    token: &str,
-    vendor: &Vendor,
-) {
+/// Makes the call that `/headers` describes, at a vendor of our own.
+async fn call(name: &str, api: &Api, headers: &Value, token: &str) {
     assert_eq!(headers["base_url"], json!(api.base_url), "{name}");
+    let Some(base_url) = &api.base_url else {
+        return;
+    };
     let lines: Vec<String> = headers["headers"]
         .as_object()
         .unwrap()
@@ -143,32 +141,26 @@ async fn call(
         .map(|(header, value)| format!("{header}: {}", value.as_str().unwrap()))
         .collect();
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-    let mut url = url::Url::parse(headers["base_url"].as_str().unwrap()).unwrap();
+    let mut url = url::Url::parse(base_url).unwrap();
     for (key, value) in headers["query"].as_object().unwrap() {
         url.query_pairs_mut()
             .append_pair(key, value.as_str().unwrap());
     }
+    let vendor = Vendor::start(|_, _| Reply::json(200, "{}")).await;
     let (_, path) = split(url.as_str());
     let answer = request(vendor.address, &format!("GET {path}"), &lines, "").await;
     assert_eq!(answer.status, 200);
     let seen = vendor.requests().pop().unwrap();
-    let fill = |text: &str| {
-        let token_type = "Bearer";
-        text.replace(
-            "{access_token}",
-            &member(source, "access_token").unwrap_or(token.to_owned()),
-        )
-        .replace("{token_type}", token_type)
-    };
     for (header, value) in &api.headers {
         let found = seen.header(&header.to_lowercase());
-        assert_eq!(found, Some(fill(value).as_str()), "{name}: {header}");
+        let value = case::filled(value, token);
+        assert_eq!(found, Some(value.as_str()), "{name}: {header}");
     }
-    let (_, wanted) = split(&api.base_url);
+    let (_, wanted) = split(base_url);
     let query: Vec<String> = api
         .query
         .iter()
-        .map(|(key, value)| format!("{key}={value}"))
+        .map(|(key, value)| format!("{key}={}", case::filled(value, token)))
         .collect();
     let wanted = match query.as_slice() {
         [] => wanted.to_owned(),
@@ -207,9 +199,9 @@ fn no_parameter_of_any_provider_moves_the_endpoint_elsewhere() {
                 "a b",
                 "\r\nHost: evil.example",
             ] {
-                let mut config = first_config(&fixture);
+                let mut config = fixture.config().clone();
                 config.insert(param.name.clone(), value.into());
-                let loaded = case::load(&config_text(&provider.id, &config, None));
+                let loaded = case::load(&config_text(&provider.id, &config, "", None));
                 let Err(problems) = loaded else {
                     panic!("{}: {} takes {value:?}", provider.id, param.name)
                 };

@@ -11,10 +11,11 @@ use token_broker::config::catalogue;
 use tokio::time::{Duration, sleep};
 use url::Url;
 
-use super::case::{config_text, same_request, start};
+use super::call;
+use super::case::{config_text, start};
 use super::fixture::{Answer, Expected, Fixture, Presented};
-use super::{call, split};
-use crate::support::{Broker, Reply, Request, Vendor, request};
+use super::seen::same_call;
+use crate::support::{Broker, Internet, Reply, Request, request};
 
 /// The documented answer that brings a refresh token, with the one that `renewal` presents in it.
 fn answer(fixture: &Fixture, code: usize, renewal: &str) -> String {
@@ -42,13 +43,15 @@ fn page_to_visit(name: &str, begun: &Value, expected: &Expected) -> BTreeMap<Str
     }
     assert_eq!(take("response_type"), "code", "{name}");
     assert_eq!(
-        Some(take("client_id").into()),
+        Some(take(consent.client_id_name.as_deref().unwrap_or("client_id")).into()),
         expected.config.get("client_id").cloned(),
         "{name}"
     );
     assert_eq!(take("redirect_uri"), redirect_uri(expected), "{name}");
-    assert_eq!(take("code_challenge_method"), "S256", "{name}");
-    assert_eq!(take("code_challenge").len(), 43, "{name}");
+    if !consent.without_challenge {
+        assert_eq!(take("code_challenge_method"), "S256", "{name}");
+        assert_eq!(take("code_challenge").len(), 43, "{name}");
+    }
     assert!(take("state").len() >= 22, "{name}");
     assert_eq!(take("scope"), consent.scope.clone().unwrap_or_default());
     assert!(found.is_empty(), "{name}: nobody asked for {found:?}");
@@ -63,7 +66,10 @@ fn redirect_uri(expected: &Expected) -> &str {
 }
 
 /// The verifier is another one each time: replaced by the fixture's, if it is the challenge's.
-fn with_the_verifier_of(fixed: &str, challenge: &str, mut seen: Request) -> Request {
+fn with_the_verifier_of(fixed: &str, challenge: Option<&str>, mut seen: Request) -> Request {
+    let Some(challenge) = challenge else {
+        return seen;
+    };
     let text = seen.text().to_owned();
     let line = seen.line.clone();
     let (_, query) = line.split_once('?').unwrap_or_default();
@@ -91,8 +97,8 @@ fn documented(fixture: &Fixture) -> Option<(usize, &Expected)> {
     codes.find_map(|(at, code)| {
         let like = |one: &&Expected| {
             matches!(one.present, Presented::RefreshToken(_))
-                && (&one.consent, &one.base_url, &one.authorization)
-                    == (&code.consent, &code.base_url, &code.authorization)
+                && (&one.consent, &one.base_url, &one.call.authorization)
+                    == (&code.consent, &code.base_url, &code.call.authorization)
         };
         let renewal = fixture.requests.iter().find(like)?;
         Some((at, renewal))
@@ -107,23 +113,32 @@ async fn one(name: &str, fixture: &Fixture, at: usize, renewal: &Expected) {
         panic!("{name}: other requests")
     };
     let answer = answer(fixture, at, refresh_token);
-    let said = answer.clone();
-    let vendor = Vendor::start(move |_, _| Reply::json(200, &said)).await;
-    let (_, path) = split(&expected.url);
+    let mut says: Vec<Reply> = expected
+        .before
+        .iter()
+        .map(|before| Reply::json(200, &before.answer))
+        .collect();
+    let before = says.len();
+    says.push(Reply::json(200, &answer));
+    let internet = Internet::start(move |_, number| {
+        let at = number.min(says.len()) - 1;
+        says[at].clone()
+    })
+    .await;
     // One integration does both; what only calls of the API need may be known later.
     let mut config = renewal.config.clone();
-    let endpoint = format!("http://{}{path}", vendor.address);
-    config.insert("token_endpoint".into(), endpoint.into());
     config.insert("redirect_uri".into(), redirect_uri(expected).into());
-    let broker = Broker::start(&config_text(name, &config, None));
+    let broker = Broker::start(&config_text(name, &config, &internet.net(), None));
     let none = broker.get("/token/x").await;
     assert_eq!(none.json()["error"], "login_required", "{name}");
-    assert_eq!(vendor.count(), 0, "{name}: nothing to ask with");
+    assert!(internet.seen().is_empty(), "{name}: nothing to ask with");
 
     let begun = broker.post("/login/x", "").await.json();
     let page = page_to_visit(name, &begun, expected);
+    let consent = expected.consent.as_ref().unwrap();
+    let code_name = consent.code_name.as_deref().unwrap_or("code");
     let back = url::form_urlencoded::Serializer::new(String::new())
-        .extend_pairs([("code", code.as_str()), ("state", &page["state"])])
+        .extend_pairs([(code_name, code.as_str()), ("state", &page["state"])])
         .finish();
     let line = format!("GET /login/callback?{back}");
     let done = request(broker.address, &line, &[], "").await;
@@ -132,21 +147,27 @@ async fn one(name: &str, fixture: &Fixture, at: usize, renewal: &Expected) {
     assert_eq!(served.status, 200, "{name}: {}", served.text());
     assert!(!served.text().contains(refresh_token), "{name}");
     let now = start()..=start();
-    let seen = vendor.requests().pop().unwrap();
-    let seen = with_the_verifier_of(verifier, &page["code_challenge"], seen);
-    same_request(expected, &seen, now.clone()).unwrap_or_else(|why| panic!("{name}: {why}"));
+    let mut seen = internet.seen();
+    assert_eq!(seen.len(), before + 1, "{name}");
+    let last = seen.pop().unwrap();
+    for (before, seen) in expected.before.iter().zip(&seen) {
+        same_call(&before.call, seen, now.clone()).unwrap_or_else(|why| panic!("{name}: {why}"));
+    }
+    let challenge = page.get("code_challenge").map(String::as_str);
+    let last = with_the_verifier_of(verifier, challenge, last);
+    same_call(&expected.call, &last, now.clone()).unwrap_or_else(|why| panic!("{name}: {why}"));
 
     // Past the spacing, the refresh token that came with it.
     sleep(Duration::from_secs(60)).await;
     let renewed = broker.post("/refresh/x", "").await;
     assert_eq!(renewed.status, 200, "{name}: {}", renewed.text());
-    assert_eq!(vendor.count(), 2, "{name}");
-    let seen = vendor.requests().pop().unwrap();
-    same_request(renewal, &seen, now).unwrap_or_else(|why| panic!("{name}, renewed: {why}"));
+    let mut seen = internet.seen();
+    assert_eq!(seen.len(), before + 2, "{name}");
+    let seen = seen.pop().unwrap();
+    same_call(&renewal.call, &seen, now).unwrap_or_else(|why| panic!("{name}, renewed: {why}"));
     let headers = broker.get("/headers/x").await.json();
-    let source = serde_json::from_str(&answer).unwrap();
     let token = broker.get("/token/x").await.token();
-    call(name, &fixture.api, &headers, &source, &token, &vendor).await;
+    call(name, &fixture.api, &headers, &token).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,6 +2,7 @@
 
 mod broker;
 mod caller;
+mod internet;
 mod process;
 #[cfg(feature = "sandbox")]
 mod typing;
@@ -9,6 +10,7 @@ mod vendor;
 
 pub(crate) use broker::{Broker, integration};
 pub(crate) use caller::{Answer, request};
+pub(crate) use internet::Internet;
 pub(crate) use process::Process;
 #[cfg(feature = "sandbox")]
 pub(crate) use typing::Typing;

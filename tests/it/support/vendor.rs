@@ -4,13 +4,15 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
+    /// Scheme and authority of the URL.
+    pub(crate) origin: String,
     pub(crate) line: String,
     /// Names in lower case.
     pub(crate) headers: Vec<(String, String)>,
@@ -62,7 +64,7 @@ impl Reply {
     }
 }
 
-type Script = dyn Fn(&Request, usize) -> Reply + Send + Sync;
+pub(super) type Script = dyn Fn(&Request, usize) -> Reply + Send + Sync;
 
 pub(crate) struct Vendor {
     pub(crate) address: SocketAddr,
@@ -118,7 +120,8 @@ impl Vendor {
 }
 
 async fn answer(mut stream: TcpStream, log: Arc<Mutex<Vec<Request>>>, script: Arc<Script>) {
-    let Some(request) = read_request(&mut stream).await else {
+    let origin = format!("http://{}", stream.local_addr().unwrap());
+    let Some(request) = read_request(&mut stream, origin).await else {
         return;
     };
     let number = {
@@ -173,7 +176,10 @@ async fn write_reply(stream: &mut TcpStream, reply: Reply) -> std::io::Result<()
     }
 }
 
-async fn read_request(stream: &mut TcpStream) -> Option<Request> {
+pub(super) async fn read_request<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    origin: String,
+) -> Option<Request> {
     let mut bytes = Vec::new();
     let head_end = loop {
         if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -199,6 +205,7 @@ async fn read_request(stream: &mut TcpStream) -> Option<Request> {
         }
     }
     Some(Request {
+        origin,
         line,
         headers,
         body,
