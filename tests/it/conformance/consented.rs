@@ -2,12 +2,12 @@
 //! person visits, the code, the token, and the refresh token that follows it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use token_broker::config::catalogue;
 use tokio::time::{Duration, sleep};
 use url::Url;
 
@@ -15,6 +15,7 @@ use super::call;
 use super::case::{config_text, start};
 use super::fixture::{Answer, Expected, Fixture, Presented};
 use super::seen::same_call;
+use super::tried::Tried;
 use crate::support::{Broker, Internet, Reply, Request, request};
 
 /// The documented answer that brings a refresh token, with the one that `renewal` presents in it.
@@ -105,7 +106,13 @@ fn documented(fixture: &Fixture) -> Option<(usize, &Expected)> {
     })
 }
 
-async fn one(name: &str, fixture: &Fixture, at: usize, renewal: &Expected) {
+async fn one(
+    name: &str,
+    fixture: &Fixture,
+    at: usize,
+    renewal: &Expected,
+    providers: Option<&Path>,
+) {
     let expected = &fixture.requests[at];
     let (Presented::Code { code, verifier, .. }, Presented::RefreshToken(refresh_token)) =
         (&expected.present, &renewal.present)
@@ -128,7 +135,7 @@ async fn one(name: &str, fixture: &Fixture, at: usize, renewal: &Expected) {
     // One integration does both; what only calls of the API need may be known later.
     let mut config = renewal.config.clone();
     config.insert("redirect_uri".into(), redirect_uri(expected).into());
-    let broker = Broker::start(&config_text(name, &config, &internet.net(), None));
+    let broker = Broker::start(&config_text(name, &config, &internet.net(), providers));
     let none = broker.get("/token/x").await;
     assert_eq!(none.json()["error"], "login_required", "{name}");
     assert!(internet.seen().is_empty(), "{name}: nothing to ask with");
@@ -173,16 +180,16 @@ async fn one(name: &str, fixture: &Fixture, at: usize, renewal: &Expected) {
 #[tokio::test(start_paused = true)]
 async fn a_broker_takes_a_login_at_each_provider_and_renews_what_it_brought() {
     let mut taken = Vec::new();
-    for provider in catalogue() {
-        let name = provider.id.as_str();
+    let tried = Tried::new();
+    for name in &tried.names {
         let fixture = Fixture::of(name);
         let Some((at, renewal)) = documented(&fixture) else {
             let consented = fixture.requests.iter().any(|one| one.consent.is_some());
             assert!(!consented, "{name}: no code and renewal are documented");
             continue;
         };
-        one(name, &fixture, at, renewal).await;
-        taken.push(name.to_owned());
+        one(name, &fixture, at, renewal, tried.folder()).await;
+        taken.push(name);
     }
-    assert!(taken.len() >= 8, "{taken:?}");
+    assert!(tried.is_part() || taken.len() >= 8, "{taken:?}");
 }
