@@ -146,7 +146,7 @@ fn needs(param: &Param) -> String {
             .collect();
         words.push(format!("one of {}", names.join(", ")));
     }
-    if let Some(default) = &param.default {
+    if let Some(default) = param.default.as_deref().filter(|text| !text.is_empty()) {
         words.push(format!("default {default}"));
     }
     if let Some(example) = &param.example {

@@ -136,6 +136,7 @@ const RESPONSE: &[Key] = &[
     key("max_lifetime", Duration),
     key("token_type", Text),
     key("success", Scalars),
+    key("extended", Scalars),
     key("error", TextOrList),
     key("error_description", TextOrList),
     key("scope", TextOrList),
@@ -358,6 +359,7 @@ pub(super) fn merges(name: &str) -> bool {
             | "headers"
             | "response"
             | "success"
+            | "extended"
             | "api"
             | "assertion"
             | "client_assertion"

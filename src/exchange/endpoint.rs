@@ -23,7 +23,7 @@ use tokio::sync::SemaphorePermit;
 
 use super::candidates::{Candidates, Pair, pairs};
 use super::discovery::Which;
-use super::fixed::failure;
+use super::fixed::{failure, unavailable};
 use super::lifetime::Oddity;
 use super::request::Filled;
 use super::skew::Skew;
@@ -435,9 +435,7 @@ impl Endpoint {
     }
 
     fn unavailable(&self, why: &str) -> Outcome {
-        let description = format!("a secret cannot be used: {why}");
-        let now = self.clock.now();
-        Outcome::SecretUnavailable(failure(ErrorCode::SecretUnavailable, description, now))
+        unavailable(&self.integration.vendor, why, self.clock.now())
     }
 
     /// The same, for whoever cannot go on.

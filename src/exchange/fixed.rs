@@ -10,7 +10,7 @@ use super::response::is_token;
 use super::{Ask, DeviceAuthorization, Outcome, TokenSource};
 use crate::base::{Clock, ErrorCode, Failure, Issued, Now, Secret, Timestamp};
 use crate::secrets;
-use crate::spec::{Endpoint, Hint, Integration, StaticToken};
+use crate::spec::{Endpoint, Hint, Integration, StaticToken, Vendor};
 
 pub(super) struct Fixed {
     integration: Arc<Integration>,
@@ -93,16 +93,30 @@ impl Fixed {
         }))
     }
 
-    /// No vendor answered, so the provider's hints go by our own word for the failure.
     fn failure(&self, code: ErrorCode, description: String, now: Now) -> Failure {
-        let hints = &self.integration.vendor.hints;
-        let fits = |hint: &&Hint| hint.when.matches(None, Some(code.as_str()), &description);
-        let hint = hints.iter().find(fits).map(|hint| hint.advice.clone());
-        Failure {
-            hint,
-            ..failure(code, description, now)
-        }
+        advised(&self.integration.vendor, code, description, now)
     }
+}
+
+/// No vendor answered, so the provider's hints go by our own word for the failure.
+fn advised(vendor: &Vendor, code: ErrorCode, description: String, now: Now) -> Failure {
+    let fits = |hint: &&Hint| hint.when.matches(None, Some(code.as_str()), &description);
+    let hint = vendor.hints.iter().find(fits);
+    Failure {
+        hint: hint.map(|hint| hint.advice.clone()),
+        ..failure(code, description, now)
+    }
+}
+
+/// A secret that cannot be had.
+pub(super) fn unavailable(vendor: &Vendor, why: &str, now: Now) -> Outcome {
+    let description = format!("a secret cannot be used: {why}");
+    Outcome::SecretUnavailable(advised(
+        vendor,
+        ErrorCode::SecretUnavailable,
+        description,
+        now,
+    ))
 }
 
 pub(super) fn failure(code: ErrorCode, description: String, now: Now) -> Failure {

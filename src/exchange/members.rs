@@ -48,13 +48,19 @@ pub(super) fn keep(
         .flatten()
         .chain(&shape.issued_at)
         .chain(&shape.retry_after)
-        .chain(shape.success.iter().map(|(path, _)| path))
+        .chain(
+            shape
+                .success
+                .iter()
+                .chain(&shape.extended)
+                .map(|(path, _)| path),
+        )
         .chain(&shape.error)
         .chain(&shape.error_description);
     for path in named {
         path.remove(&mut answer);
     }
-    for path in &shape.urls {
+    for path in &*shape.urls {
         if let Some(Value::String(text)) = path.find_mut(&mut answer) {
             *text = whole_url(text);
         }
@@ -209,7 +215,7 @@ mod tests {
             access_token: paths("authed_user.access_token"),
             refresh_token: paths("authed_user.refresh_token"),
             expires_in: paths("authed_user.expires_in"),
-            success: vec![(path("ok"), Scalar::Bool(true))],
+            success: [(path("ok"), Scalar::Bool(true))].into(),
             ..ResponseShape::default()
         };
         let answer = json!({

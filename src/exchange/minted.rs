@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 
 use super::assertion::{self, Material};
 use super::candidates::Candidates;
-use super::fixed::{failure, no_login};
+use super::fixed::{failure, no_login, unavailable};
 use super::lifetime::{self, Lifetime};
 use super::{Ask, DeviceAuthorization, Outcome, TokenSource, endpoint};
 use crate::base::{Clock, ErrorCode, Issued};
@@ -137,9 +137,7 @@ impl Minted {
     }
 
     fn unavailable(&self, why: &str) -> Outcome {
-        let description = format!("a secret cannot be used: {why}");
-        let now = self.clock.now();
-        Outcome::SecretUnavailable(failure(ErrorCode::SecretUnavailable, description, now))
+        unavailable(&self.integration.vendor, why, self.clock.now())
     }
 }
 

@@ -7,7 +7,7 @@ use super::granted;
 use super::lifetime::{self, Lifetime, Oddity};
 use super::members;
 use crate::base::{IntegrationId, Issued, Now, Secret};
-use crate::spec::{Path, ResponseShape, find_any};
+use crate::spec::{Path, ResponseShape, Scalar, find_any};
 
 /// The longest access token.
 const TOKEN_MAX: usize = 65_536;
@@ -140,6 +140,13 @@ pub(super) fn json(answer: &Answer) -> Result<&Value, Unreadable> {
     })
 }
 
+/// Whether every member equals what it must.
+pub(super) fn holds(members: &[(Path, Scalar)], json: &Value) -> bool {
+    let holds =
+        |(path, wanted): &(Path, Scalar)| path.find(json).is_some_and(|found| wanted.holds(found));
+    members.iter().all(holds)
+}
+
 fn member<'a>(
     answer: &'a Answer,
     shape: &'a ResponseShape,
@@ -153,8 +160,10 @@ fn member<'a>(
     let (path, token) = match (found, prolongs) {
         (Some((path, Value::String(text))), _) if is_token(text) => (Some(path), text.as_str()),
         (Some((path, _)), _) => return Err(Unreadable::BadToken(path.clone())),
-        (None, Some(token)) => (None, token.expose()),
-        (None, None) => return Err(Unreadable::NoToken(shape.access_token.clone())),
+        (None, Some(token)) if !shape.extended.is_empty() && holds(&shape.extended, json) => {
+            (None, token.expose())
+        }
+        (None, _) => return Err(Unreadable::NoToken(shape.access_token.clone())),
     };
     Ok(Token {
         text: token,

@@ -120,7 +120,7 @@ pub(super) fn judge(
         secret_in_use: context.secret_in_use,
         prolongs: context.prolongs,
     };
-    let success = [context.shape.success.as_slice(), success];
+    let success = [&*context.shape.success, success];
     let read = |answer: &Answer| response::normalise(answer, reading);
     let (issued, oddity) = judged(answer, context, &success, read)?;
     Ok((Box::new(issued), oddity))
@@ -239,12 +239,8 @@ fn redactor(answer: &Answer, context: &Context<'_>) -> Redactor {
 
 /// Whether a 2xx says by a `success` member that it is none.
 fn failed_inside(answer: &Answer, success: &[&Success]) -> bool {
-    answer.json.as_ref().is_some_and(|json| {
-        let holds = |(path, wanted): &(Path, Scalar)| {
-            path.find(json).is_some_and(|found| wanted.holds(found))
-        };
-        answer.is_success() && !success.iter().copied().flatten().all(holds)
-    })
+    let held = |json| success.iter().all(|one| response::holds(one, json));
+    answer.is_success() && answer.json.as_ref().is_some_and(|json| !held(json))
 }
 
 fn code_of(class: OutcomeClass, status: u16) -> ErrorCode {

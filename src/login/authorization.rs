@@ -16,10 +16,6 @@ const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// What only the authorization request has: a name that the vendor does not want is left out. Of the
-/// others `""` speaks of the token request.
-const ONLY_HERE: [&str; 2] = ["code_challenge", "code_challenge_method"];
-
 /// What the request says besides the client and its scope.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Parameters<'a> {
@@ -41,24 +37,23 @@ pub(super) fn url(
         state,
         challenge,
     } = parameters;
+    // A vendor that gets no verifier must not expect one.
+    let challenge = (!request.name("code_verifier").is_empty()).then_some(challenge);
     let ours = [
         ("response_type", Some("code")),
         ("client_id", request.client_id.as_deref()),
         ("redirect_uri", Some(redirect_uri)),
         ("scope", request.scope.as_deref()),
         ("state", Some(state)),
-        ("code_challenge", Some(challenge)),
-        ("code_challenge_method", Some("S256")),
+        ("code_challenge", challenge),
+        ("code_challenge_method", challenge.map(|_| "S256")),
     ];
     let ours: Vec<(&str, &str)> = ours
         .into_iter()
         .filter_map(|(standard, value)| {
-            let name = match request.name(standard) {
-                "" if ONLY_HERE.contains(&standard) => return None,
-                "" => standard,
-                name => name,
-            };
-            Some((name, value?))
+            // What is not wanted is not wanted of the token request: of the page it is.
+            let name = Some(request.name(standard)).filter(|name| !name.is_empty());
+            Some((name.unwrap_or(standard), value?))
         })
         .collect();
     let own = endpoint.url().query().unwrap_or_default();
@@ -143,8 +138,7 @@ mod tests {
         let names = [
             ("client_id", "app_id"),
             ("redirect_uri", ""),
-            ("code_challenge", ""),
-            ("code_challenge_method", ""),
+            ("code_verifier", ""),
         ];
         let owned = |(standard, name): &(&str, &str)| ((*standard).into(), (*name).into());
         let dialect = Dialect {

@@ -99,12 +99,23 @@ fn base_url(
         if url.url().scheme() != "https" {
             return Err("it must be https://".to_owned());
         }
-        if !api.hosts.iter().any(|pattern| pattern.matches(host)) {
+        let written = written(template).is_some_and(|it| it.authority() == url.authority());
+        if !written && !api.hosts.iter().any(|pattern| pattern.matches(host)) {
             let shown = Redactor::new([&issued.access_token]).clean(host);
             return Err(format!("host '{shown}' is not among api.hosts"));
         }
     }
     Ok(url.url().as_str().trim_end_matches('/').to_owned())
+}
+
+/// Where the configuration leads, if the answer is asked for no more than what follows the host.
+fn written(template: &Template) -> Option<Endpoint> {
+    let Some(Piece::Text(text)) = template.pieces().first() else {
+        return None;
+    };
+    let (scheme, rest) = text.split_once("://")?;
+    let (authority, _) = rest.split_once('/')?;
+    Endpoint::parse(&format!("{scheme}://{authority}/")).ok()
 }
 
 /// Where a member lands decides what it may be.

@@ -132,7 +132,10 @@ pub struct ResponseShape {
     /// A value, not a path: used when the answer's is absent or not a registered one.
     pub token_type: String,
     /// Members that must hold besides a 2xx status.
-    pub success: Vec<(Path, Scalar)>,
+    pub success: Box<[(Path, Scalar)]>,
+    /// Members by which an answer without a token says that the one before lives on; none: no answer
+    /// says so.
+    pub extended: Box<[(Path, Scalar)]>,
     /// Where the error code is, in the order to try.
     pub error: Vec<Path>,
     pub error_description: Vec<Path>,
@@ -143,7 +146,7 @@ pub struct ResponseShape {
     pub retry_after: Option<Path>,
     /// Members that are URLs, however the vendor writes them: served with a scheme and without a
     /// slash at the end.
-    pub urls: Vec<Path>,
+    pub urls: Box<[Path]>,
 }
 
 impl Default for ResponseShape {
@@ -160,14 +163,15 @@ impl Default for ResponseShape {
             default_lifetime: None,
             max_lifetime: None,
             token_type: "Bearer".to_owned(),
-            success: Vec::new(),
+            success: Box::default(),
+            extended: Box::default(),
             error: paths("error"),
             error_description: paths("error_description"),
             scope: paths("scope"),
             refresh_token: paths("refresh_token"),
             refresh_token_expires_in: paths("refresh_token_expires_in"),
             retry_after: None,
-            urls: Vec::new(),
+            urls: Box::default(),
         }
     }
 }

@@ -200,7 +200,7 @@ async fn an_answer_without_a_token_prolongs_the_one_before_where_the_vendor_does
          [integrations.x]\ngrant = \"refresh_token\"\ntoken_endpoint = \"{}\"\nclient_id = \"abc\"\n\
          refresh_token = \"r\"\nrefresh_token_rotation = \"never\"\n\
          [integrations.x.refresh]\nreissue = \"extends\"\n\
-         [integrations.x.response]\nsuccess = {{ result = \"0000\" }}\ndefault_lifetime = \"100s\"\n\
+         [integrations.x.response]\nextended = {{ result = \"0000\" }}\ndefault_lifetime = \"100s\"\n\
          error_description = \"message\"\n",
         vendor.url()
     ));
@@ -236,7 +236,7 @@ async fn a_login_at_a_vendor_with_names_of_its_own() {
          redirect_uri = \"http://127.0.0.1:8656/login/callback\"\nrequest_format = \"json\"\n\
          [integrations.x.parameter_names]\n\
          client_id = \"app_id\"\nclient_secret = \"secret\"\ncode = \"auth_code\"\ngrant_type = \"\"\n\
-         redirect_uri = \"\"\ncode_verifier = \"\"\ncode_challenge = \"\"\ncode_challenge_method = \"\"\n\
+         redirect_uri = \"\"\ncode_verifier = \"\"\n\
          [integrations.x.response]\naccess_token = \"data.access_token\"\n\
          refresh_token = \"data.refresh_token\"\nexpires_in = \"data.expires_in\"\n",
         vendor.url()

@@ -6,7 +6,8 @@ use crate::config::tree::Node;
 use crate::spec::{self, Misfit, Piece, Template};
 
 impl Parameters<'_> {
-    /// A URL. With `members`, holes that are no parameters stay.
+    /// A URL. With `members`, holes that are no parameters stay, and without an optional parameter
+    /// there is none.
     pub(in crate::config) fn url(
         &mut self,
         node: &Node,
@@ -58,7 +59,7 @@ impl Parameters<'_> {
                     continue;
                 }
                 None => return Err(self.problem(node, path, NO_PARAMETER, report)),
-                Some(Err(Gap::Absent)) => {
+                Some(Err(Gap::Absent)) if !members => {
                     self.report_missing(name, report);
                     return Err(Gap::Reported);
                 }

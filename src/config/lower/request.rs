@@ -37,7 +37,7 @@ const RESERVED_HEADERS: [&str; 11] = [
     "upgrade",
 ];
 /// Parameters of the standards that a vendor may call otherwise.
-const STANDARD_NAMES: [&str; 20] = [
+const STANDARD_NAMES: [&str; 18] = [
     "grant_type",
     "client_id",
     "client_secret",
@@ -48,8 +48,6 @@ const STANDARD_NAMES: [&str; 20] = [
     "code",
     "redirect_uri",
     "code_verifier",
-    "code_challenge",
-    "code_challenge_method",
     "device_code",
     "username",
     "password",

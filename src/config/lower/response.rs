@@ -61,7 +61,8 @@ pub(super) fn response(
         default_lifetime: lifetime("default_lifetime", report),
         max_lifetime: lifetime("max_lifetime", report),
         token_type: kind_of_token(view, token_type, report).unwrap_or(default.token_type),
-        success: success(view, report),
+        success: members_equal(view, "success", report).into(),
+        extended: members_equal(view, "extended", report).into(),
         error: paths("error", default.error, report),
         error_description: paths("error_description", default.error_description, report),
         scope: paths("scope", default.scope, report),
@@ -72,7 +73,7 @@ pub(super) fn response(
             report,
         ),
         retry_after: path("retry_after", report),
-        urls: paths("urls", Vec::new(), report),
+        urls: paths("urls", Vec::new(), report).into(),
     }
 }
 
@@ -99,9 +100,14 @@ fn kind_of_token(view: &View<'_>, own: Option<&str>, report: &mut Report) -> Opt
     Some(text.to_owned())
 }
 
-pub(super) fn success(view: &View<'_>, report: &mut Report) -> Vec<(Path, Scalar)> {
+/// Members of an answer, and what each must equal.
+pub(super) fn members_equal(
+    view: &View<'_>,
+    key: &str,
+    report: &mut Report,
+) -> Vec<(Path, Scalar)> {
     let mut all = Vec::new();
-    for (name, node) in view.entries("success") {
+    for (name, node) in view.entries(key) {
         let wanted = match &node.raw {
             Raw::Bool(value) => Scalar::Bool(*value),
             Raw::Int(value) => Scalar::Integer(*value),
@@ -110,7 +116,7 @@ pub(super) fn success(view: &View<'_>, report: &mut Report) -> Vec<(Path, Scalar
         };
         match Path::parse(name) {
             Some(path) => all.push((path, wanted)),
-            None => view.problem("success", "has a name that is no path of a member", report),
+            None => view.problem(key, "has a name that is no path of a member", report),
         }
     }
     all

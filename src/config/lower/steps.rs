@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::assertion::{Signing, assertion};
 use super::client::{Client, client};
 use super::request::sent_headers;
-use super::response::success;
+use super::response::members_equal;
 use super::secret::Secrets;
 use super::url_shape::{Opening, opening};
 use super::{Report, View, api};
@@ -226,7 +226,7 @@ fn call(
         headers,
         query,
         body,
-        success: success(view, report),
+        success: members_equal(view, "success", report),
     })
 }
 

@@ -51,6 +51,7 @@ pub struct Param {
     pub required: bool,
     /// Anchored at both ends.
     pub pattern: Option<Regex>,
+    /// May be empty: then the vendor wants it sent with nothing in it.
     pub default: Option<String>,
     pub example: Option<String>,
     pub secret: bool,

@@ -151,7 +151,9 @@ fn param(name: &str, definition: &Table, file: &str, report: &mut Report) -> Par
         regex
     });
     let choices = choices(definition, &path, file, report);
-    let default = text("default");
+    // An empty one is one: the vendor wants the member, with nothing in it.
+    let default = definition.get("default").and_then(Node::text);
+    let default = default.map(str::to_owned);
     let known =
         |default: &String| choices.is_empty() || choices.iter().any(|(name, _)| name == default);
     if default.as_ref().is_some_and(|default| !known(default)) {

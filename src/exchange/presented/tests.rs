@@ -131,7 +131,7 @@ fn a_refresh_token_in_an_answer_of_no_other_use_is_kept() {
         }
     }
     let shape = ResponseShape {
-        success: vec![(Path::parse("ok").unwrap(), Scalar::Bool(true))],
+        success: [(Path::parse("ok").unwrap(), Scalar::Bool(true))].into(),
         ..ResponseShape::default()
     };
     let body = r#"{"ok":"true","access_token":"a","refresh_token":"r2"}"#;

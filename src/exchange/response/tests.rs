@@ -93,7 +93,7 @@ fn slack_with_its_token_inside() {
         expires_in: vec![path("authed_user.expires_in")],
         refresh_token: vec![path("authed_user.refresh_token")],
         scope: vec![path("authed_user.scope")],
-        success: vec![(path("ok"), Scalar::Bool(true))],
+        success: [(path("ok"), Scalar::Bool(true))].into(),
         ..ResponseShape::default()
     };
     let body = json!({

@@ -187,7 +187,7 @@ fn a_gateways_page_is_believed_after_three_tries() {
 fn a_success_member_that_does_not_hold_is_a_failure() {
     let case = Case {
         shape: ResponseShape {
-            success: vec![(Path::parse("ok").unwrap(), Scalar::Bool(true))],
+            success: [(Path::parse("ok").unwrap(), Scalar::Bool(true))].into(),
             ..ResponseShape::default()
         },
         ..Case::new()

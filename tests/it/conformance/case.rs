@@ -320,7 +320,7 @@ fn consent(one: &Integration, request: &TokenRequest) -> Option<Consent> {
         scope: request.scope.clone(),
         client_id_name: renamed("client_id"),
         code_name: renamed("code"),
-        without_challenge: request.name("code_challenge").is_empty(),
+        without_challenge: request.name("code_verifier").is_empty(),
         rotates: refreshing.rotates(),
         lifetime: written(refreshing.lifetime),
         idle_lifetime: written(refreshing.idle_lifetime),

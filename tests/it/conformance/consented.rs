@@ -18,11 +18,20 @@ use super::seen::same_call;
 use super::tried::Tried;
 use crate::support::{Broker, Internet, Reply, Request, request};
 
-/// The documented answer that brings a refresh token, with the one that `renewal` presents in it.
-fn answer(fixture: &Fixture, code: usize, renewal: &str) -> String {
+/// Documented answers that bring a refresh token.
+fn renewable(fixture: &Fixture) -> impl Iterator<Item = &Answer> {
     let brings = |answer: &&Answer| answer.outcome == "issued" && answer.refresh_token.is_some();
-    let all = || fixture.answers.iter().filter(brings);
-    let answer = all().find(|answer| answer.to == code).or(all().next());
+    fixture.answers.iter().filter(brings)
+}
+
+/// What the code is answered with: the documented answer that brings a refresh token, with the one
+/// that `renewal` presents in it.
+fn answer(fixture: &Fixture, code: usize, renewal: Option<&str>) -> String {
+    let Some(renewal) = renewal else {
+        return fixture.answers[0].body.clone();
+    };
+    let of_code = renewable(fixture).find(|answer| answer.to == code);
+    let answer = of_code.or(renewable(fixture).next());
     let answer = answer.expect("a documented answer with a refresh token");
     let token = answer.refresh_token.as_deref().unwrap();
     answer.body.replace(token, renewal)
@@ -91,8 +100,8 @@ fn with_the_verifier_of(fixed: &str, challenge: Option<&str>, mut seen: Request)
 }
 
 /// The first documented code, and the renewal of the same integration: what is written of it, the
-/// default apart, is the same.
-fn documented(fixture: &Fixture) -> Option<(usize, &Expected)> {
+/// default apart, is the same. Where no refresh token ever comes, there is no renewal.
+fn documented(fixture: &Fixture) -> Option<(usize, Option<&Expected>)> {
     let all = || fixture.requests.iter().enumerate();
     let mut codes = all().filter(|(_, one)| matches!(one.present, Presented::Code { .. }));
     codes.find_map(|(at, code)| {
@@ -101,8 +110,9 @@ fn documented(fixture: &Fixture) -> Option<(usize, &Expected)> {
                 && (&one.consent, &one.base_url, &one.call.authorization)
                     == (&code.consent, &code.base_url, &code.call.authorization)
         };
-        let renewal = fixture.requests.iter().find(like)?;
-        Some((at, renewal))
+        let renewal = fixture.requests.iter().find(like);
+        let renewable = renewable(fixture).next().is_some();
+        (renewal.is_some() == renewable).then_some((at, renewal))
     })
 }
 
@@ -110,15 +120,17 @@ async fn one(
     name: &str,
     fixture: &Fixture,
     at: usize,
-    renewal: &Expected,
+    renewal: Option<&Expected>,
     providers: Option<&Path>,
 ) {
     let expected = &fixture.requests[at];
-    let (Presented::Code { code, verifier, .. }, Presented::RefreshToken(refresh_token)) =
-        (&expected.present, &renewal.present)
-    else {
-        panic!("{name}: other requests")
+    let Presented::Code { code, verifier, .. } = &expected.present else {
+        panic!("{name}: another request")
     };
+    let refresh_token = renewal.map(|renewal| match &renewal.present {
+        Presented::RefreshToken(token) => token.as_str(),
+        other => panic!("{name}: {other:?}"),
+    });
     let answer = answer(fixture, at, refresh_token);
     let mut says: Vec<Reply> = expected
         .before
@@ -133,7 +145,7 @@ async fn one(
     })
     .await;
     // One integration does both; what only calls of the API need may be known later.
-    let mut config = renewal.config.clone();
+    let mut config = renewal.unwrap_or(expected).config.clone();
     config.insert("redirect_uri".into(), redirect_uri(expected).into());
     let broker = Broker::start(&config_text(name, &config, &internet.net(), providers));
     let none = broker.get("/token/x").await;
@@ -152,7 +164,8 @@ async fn one(
     assert_eq!(done.status, 200, "{name}: {}", done.text());
     let served = broker.get("/token/x").await;
     assert_eq!(served.status, 200, "{name}: {}", served.text());
-    assert!(!served.text().contains(refresh_token), "{name}");
+    let shown = refresh_token.is_some_and(|token| served.text().contains(token));
+    assert!(!shown, "{name}");
     let now = start()..=start();
     let mut seen = internet.seen();
     assert_eq!(seen.len(), before + 1, "{name}");
@@ -164,14 +177,16 @@ async fn one(
     let last = with_the_verifier_of(verifier, challenge, last);
     same_call(&expected.call, &last, now.clone()).unwrap_or_else(|why| panic!("{name}: {why}"));
 
-    // Past the spacing, the refresh token that came with it.
-    sleep(Duration::from_secs(60)).await;
-    let renewed = broker.post("/refresh/x", "").await;
-    assert_eq!(renewed.status, 200, "{name}: {}", renewed.text());
-    let mut seen = internet.seen();
-    assert_eq!(seen.len(), before + 2, "{name}");
-    let seen = seen.pop().unwrap();
-    same_call(&renewal.call, &seen, now).unwrap_or_else(|why| panic!("{name}, renewed: {why}"));
+    if let Some(renewal) = renewal {
+        // Past the spacing, the refresh token that came with it.
+        sleep(Duration::from_secs(60)).await;
+        let renewed = broker.post("/refresh/x", "").await;
+        assert_eq!(renewed.status, 200, "{name}: {}", renewed.text());
+        let mut seen = internet.seen();
+        assert_eq!(seen.len(), before + 2, "{name}");
+        let seen = seen.pop().unwrap();
+        same_call(&renewal.call, &seen, now).unwrap_or_else(|why| panic!("{name}, renewed: {why}"));
+    }
     let headers = broker.get("/headers/x").await.json();
     let token = broker.get("/token/x").await.token();
     call(name, &fixture.api, &headers, &token).await;
