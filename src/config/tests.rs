@@ -8,7 +8,7 @@ use super::schema::{INTEGRATION, Key, Kind, SECTIONS};
 use super::*;
 use crate::base::Secret;
 use crate::spec::{
-    Assertion, BasicEncoding, Bearer, ClientAuth, Draft, Grant, Listen, Part, Phrase,
+    Assertion, BasicEncoding, Bearer, Body, ClientAuth, Draft, Grant, Listen, Part, Phrase,
     RequestFormat, SecretSource, TokenRequest,
 };
 
@@ -17,6 +17,7 @@ mod grants;
 mod layers;
 mod providers;
 mod sinks;
+mod ways;
 
 const BILLING: &str = r#"
 [integrations.billing]

@@ -170,34 +170,250 @@ fn an_operators_own_provider() {
     );
 }
 
+/// The file is refused, and one problem is at `key` of it and says `words`.
+#[track_caller]
+fn refuses_file(text: &str, key: &str, words: &str) {
+    let mut report = Report::default();
+    let read = provider::read_provider("x", text, Format::Toml, "x.toml", &mut report);
+    let problems = report.refuse();
+    let found = problems
+        .list()
+        .iter()
+        .any(|one| one.file == "x.toml" && one.key == key && one.message.contains(words));
+    assert!(
+        read.is_none() && found,
+        "no '{words}' at {key} in:\n{problems}"
+    );
+}
+
 #[test]
 fn provider_files_keep_their_own_rules() {
-    for (line, words) in [
-        ("token_endpoint = \"https://{x}.example/\"", "no parameter"),
-        ("grant = \"{\"", "without"),
+    for (line, key, words) in [
+        ("grant = \"{\"", "grant", "without"),
         (
             "params.scope = { description = \"x\" }",
+            "params.scope",
             "key of every integration",
         ),
-        ("params.x = { pattern = \"(\" }", "regular expression"),
         (
-            "params.x = { secret = true }\ntoken_endpoint = \"https://a.example/{x}\"",
-            "secret parameter",
+            "params.x = { pattern = \"(\" }",
+            "params.x.pattern",
+            "regular expression",
         ),
-        ("client_secret = \"x\"", "not a known key"),
-        ("hints = [{ advice = \"x\" }]", "condition"),
-        ("errors = [{ status = 400 }]", "outcome"),
+        ("client_secret = \"x\"", "client_secret", "not a known key"),
+        ("hints = [{ advice = \"x\" }]", "hints.0", "condition"),
+        ("errors = [{ status = 400 }]", "errors.0", "outcome"),
         (
             "errors = [{ status = 4000, outcome = \"transient\" }]",
+            "errors.0.status",
             "HTTP status",
         ),
-        ("nmae = \"x\"", "'name'"),
+        ("nmae = \"x\"", "nmae", "'name'"),
+        (
+            "params.x = { choices = { a = \"b\" }, default = \"c\" }",
+            "params.x.default",
+            "one of the choices",
+        ),
+        (
+            "params.x.choices = { a = { u = \"1\" }, b = { v = \"2\" } }",
+            "params.x.choices",
+            "same names",
+        ),
     ] {
-        let mut report = Report::default();
-        let read = provider::read_provider("x", line, Format::Toml, "x.toml", &mut report);
-        let said = report.refuse().to_string();
-        assert!(read.is_none() && said.contains(words), "{line}: {said}");
+        refuses_file(line, key, words);
     }
+}
+
+/// Whoever installs somebody's provider file does not have to read it for where secrets go.
+#[test]
+fn a_hole_of_a_provider_file_is_held_to_where_it_stands() {
+    let parameter = "params.x = { description = \"x\" }\n";
+    let secret = "params.x = { description = \"x\", secret = true }\n";
+    let choices = "params.x.choices = { a = { u = \"1\" }, b = { u = \"2\" } }\n";
+    let step = |url: &str, more: &str| {
+        format!(
+            "[[steps]]\nrequest.url = \"https://a.example/t\"\n[[steps]]\n\
+             [steps.request]\nurl = \"{url}\"\n{more}\n"
+        )
+    };
+    for (text, key, words) in [
+        (
+            "token_endpoint = \"https://{x}.example/\"".to_owned(),
+            "token_endpoint",
+            "no parameter",
+        ),
+        (
+            format!("{parameter}scope = \"{{shout({{x}})}}\""),
+            "scope",
+            "function",
+        ),
+        (
+            format!("{parameter}token_endpoint = \"https://{{x}}-a.example/t\""),
+            "token_endpoint",
+            "another domain",
+        ),
+        (
+            format!("{parameter}token_endpoint = \"https://a.{{upper({{x}})}}example/t\""),
+            "token_endpoint",
+            "another domain",
+        ),
+        (
+            format!("{parameter}request.url = \"{{x}}.example/t\""),
+            "request.url",
+            "another host",
+        ),
+        (
+            format!("{parameter}api.base_url = \"https://{{x}}a.example/\""),
+            "api.base_url",
+            "another domain",
+        ),
+        (
+            format!("{secret}token_endpoint = \"https://a.example/{{x}}\""),
+            "token_endpoint",
+            "a secret parameter",
+        ),
+        (
+            format!("{secret}api.headers.X-Key = \"{{x}}\""),
+            "api.headers.X-Key",
+            "a secret parameter",
+        ),
+        (
+            format!("{secret}assertion.claims.pin = \"{{x}}\""),
+            "assertion.claims.pin",
+            "a secret parameter",
+        ),
+        (
+            format!("{choices}scope = \"{{x}}\""),
+            "scope",
+            "not every choice",
+        ),
+        (
+            format!("{choices}scope = \"{{x.v}}\""),
+            "scope",
+            "not every choice",
+        ),
+        (
+            "client_assertion.kid = \"{steps.0.kid}\"".to_owned(),
+            "client_assertion.kid",
+            "not before it",
+        ),
+        (
+            step("https://a.example/u", "form = { a = \"{steps.1.b}\" }"),
+            "steps.1.request.form.a",
+            "refers to step 1",
+        ),
+        (
+            step("https://a.example/u", "form = { a = \"{steps.2.b}\" }"),
+            "steps.1.request.form.a",
+            "refers to step 2",
+        ),
+        (
+            step("https://a.example/u", "headers = { a = \"{steps.0}\" }"),
+            "steps.1.request.headers.a",
+            "member of a step's answer",
+        ),
+        (
+            step("{steps.0.url}/u", ""),
+            "steps.1.request.url",
+            "name the hosts",
+        ),
+        (
+            step(
+                "https://x{steps.0.url}example/u",
+                "hosts = [\"*.a.example\"]",
+            ),
+            "steps.1.request.url",
+            "another domain",
+        ),
+        (
+            "headers.X = \"{key_fingerprint}\"".to_owned(),
+            "headers.X",
+            "only an assertion",
+        ),
+        (
+            "headers.X = \"{steps.0.a}\"".to_owned(),
+            "headers.X",
+            "only 'steps' have steps",
+        ),
+    ] {
+        refuses_file(&text, key, words);
+    }
+}
+
+#[test]
+fn a_choice_can_stand_for_several_things() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = r#"
+grant = "client_credentials"
+token_endpoint = "https://{region.login}/token"
+scope = "{region.name}"
+api.base_url = "https://{region.api}"
+[params.region]
+default = "eu"
+[params.region.choices]
+eu = { login = "login.eu.example", api = "api.eu.example", name = "europe" }
+us = { login = "login.example", api = "api.example", name = "america" }
+"#;
+    std::fs::write(folder.path().join("acme.toml"), text).unwrap();
+    let with = |more: &str| {
+        format!(
+            "providers.path = \"{}\"\n[integrations.a]\nprovider = \"acme\"\nclient_id = \"i\"\n{more}",
+            folder.path().display()
+        )
+    };
+    for (more, login, api, name) in [
+        ("", "login.eu.example", "api.eu.example", "europe"),
+        ("region = \"us\"", "login.example", "api.example", "america"),
+    ] {
+        let loaded = loaded(&with(more));
+        let one = &loaded.spec.integrations[0];
+        let request = request(&loaded, 0);
+        assert_eq!(request.endpoint.nearest().host(), login);
+        assert_eq!(request.scope.as_deref(), Some(name));
+        let base_url = one.api.base_url.as_ref().and_then(|url| url.literal());
+        assert_eq!(base_url, Some(format!("https://{api}").as_str()));
+    }
+    refuses(
+        &with("region = \"ap\""),
+        "integrations.a.region",
+        "\"eu\" or \"us\"",
+    );
+}
+
+/// Empty is a value where the vendor wants the member, and nothing where it does not.
+#[test]
+fn an_empty_default_is_sent_and_a_parameter_that_is_not_given_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = r#"
+grant = "request"
+[request]
+url = "https://a.example/t"
+json = { site = "{site}", realm = "{realm}" }
+[api]
+base_url = "{server}/v1"
+[params]
+site = { default = "" }
+realm = { required = false }
+server = { required = false }
+"#;
+    std::fs::write(folder.path().join("acme.toml"), text).unwrap();
+    let path = folder.path().display();
+    let loaded = loaded(&format!(
+        "providers.path = \"{path}\"\n[integrations.a]\nprovider = \"acme\"\n"
+    ));
+    let one = &loaded.spec.integrations[0];
+    assert_eq!(one.api.base_url, None);
+    let Grant::Steps(steps) = &one.grant else {
+        panic!("another grant")
+    };
+    let call = steps.calls().next().unwrap();
+    let Body::Json(members) = &call.body else {
+        panic!("another body")
+    };
+    assert_eq!(
+        members.as_slice(),
+        [(Phrase::literal("site"), Draft::Text(Phrase::new([])))]
+    );
 }
 
 #[test]
