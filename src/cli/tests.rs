@@ -362,6 +362,54 @@ fn check_looks_at_the_keys_of_assertions() {
         assert!(err.contains(place) && err.contains(words), "{err}");
         assert!(!err.contains("canary") && !err.contains("BEGIN"), "{err}");
     }
+    let client = |more: &str| {
+        format!(
+            "[integrations.x]\ngrant = \"client_credentials\"\n\
+             token_endpoint = \"https://a.example/t\"\nclient_id = \"a\"\n{more}"
+        )
+    };
+    let (rsa, ec) = (file("rsa.pem"), file("p256.pem"));
+    for (text, place, words) in [
+        (
+            client(&format!("client_assertion = {{ key = {ec} }}")),
+            "client_assertion.key:",
+            "does not fit",
+        ),
+        (
+            client(&format!(
+                "client_assertion = {{ key = {rsa}, certificate = {ec}, \
+                 headers = {{ x5t = \"{{certificate_fingerprint}}\" }} }}"
+            )),
+            "client_assertion.certificate:",
+            "certificate",
+        ),
+        (
+            client(&format!("client_certificate = {rsa}\nclient_key = {rsa}")),
+            "client_certificate:",
+            "no certificate",
+        ),
+        (
+            client("token_endpoint_auth_method = \"client_secret_jwt\"\nclient_secret = \"short\""),
+            "client_secret:",
+            "32",
+        ),
+        (
+            format!(
+                "[integrations.x]\ngrant = \"steps\"\n[integrations.x.assertion]\nkey = {ec}\n\
+                 [[integrations.x.steps]]\nassertion = {{ issuer = \"a\" }}\n\
+                 [[integrations.x.steps]]\nrequest = {{ url = \"https://a.example/t\" }}\n"
+            ),
+            "assertion.key:",
+            "does not fit",
+        ),
+    ] {
+        let (_folder, path) = config_file(&text);
+        let (code, _, err) = typed(&format!("token-broker check --config {path}"), &[]);
+        assert_eq!(code, 2, "{words}");
+        let at = format!("integrations.x.{place}");
+        assert!(err.contains(&at) && err.contains(words), "{at}: {err}");
+        assert!(!err.contains("-----") && !err.contains("short"), "{err}");
+    }
     for (keys, more) in [
         (file("rsa.pem"), ""),
         (file("not-there-yet.pem"), ""),

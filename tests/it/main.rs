@@ -18,6 +18,7 @@ mod assertions;
 mod canaries;
 mod client_assertions;
 mod client_auth;
+mod client_certificates;
 mod conformance;
 mod consents;
 #[cfg(feature = "faults")]

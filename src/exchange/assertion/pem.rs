@@ -47,7 +47,7 @@ pub(super) fn private_key(text: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
 
 /// Goes on from "the certificate".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("is not there: give it as PEM, with its BEGIN CERTIFICATE line")]
+#[error("holds no certificate: give it as PEM, with its BEGIN CERTIFICATE line")]
 pub(in crate::exchange) struct CertificateError;
 
 /// SHA-256 of the first certificate in PEM text, in base64url (RFC 7515 section 4.1.8).

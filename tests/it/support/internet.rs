@@ -1,5 +1,6 @@
 //! Every host of the world: a proxy that is itself each host it is asked for, with certificates of an
-//! authority of its own. So the broker asks the very URLs that it would ask outside.
+//! authority of its own. So the broker asks the very URLs that it would ask outside. Clients may show
+//! certificates of the same authority.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -10,14 +11,16 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 use super::vendor::{Reply, Request, Script, read_request};
 
 pub(crate) struct Internet {
     address: SocketAddr,
+    authority: Arc<Authority>,
     /// Holds the authority's certificate.
     folder: tempfile::TempDir,
     seen: Arc<Mutex<Vec<Request>>>,
@@ -34,6 +37,7 @@ impl Drop for Internet {
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
+    roots: Arc<RootCertStore>,
     hosts: Mutex<HashMap<String, TlsAcceptor>>,
 }
 
@@ -42,8 +46,12 @@ impl Authority {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
-        let pem = params.self_signed(&key).unwrap().pem();
+        let own = params.self_signed(&key).unwrap();
+        let pem = own.pem();
+        let mut roots = RootCertStore::empty();
+        roots.add(own.der().clone()).unwrap();
         Self {
+            roots: Arc::new(roots),
             issuer: Issuer::new(params, key),
             pem,
             hosts: Mutex::default(),
@@ -61,10 +69,16 @@ impl Authority {
         let params = CertificateParams::new([host.to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let provider = Arc::new(ring::default_provider());
+        let roots = Arc::clone(&self.roots);
+        let clients = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider))
+            .allow_unauthenticated()
+            .build()
+            .unwrap();
+        let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_no_client_auth()
+            .with_client_cert_verifier(clients)
             .with_single_cert(vec![certificate.der().clone()], key)
             .unwrap();
         TlsAcceptor::from(Arc::new(config))
@@ -83,6 +97,7 @@ impl Internet {
         std::fs::write(folder.path().join("ca.pem"), &authority.pem).unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&seen);
+        let issuer = Arc::clone(&authority);
         let script: Arc<Script> = Arc::new(script);
         let task = tokio::task::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
@@ -98,6 +113,7 @@ impl Internet {
         });
         Self {
             address,
+            authority: issuer,
             folder,
             seen,
             task,
@@ -112,6 +128,14 @@ impl Internet {
             self.address,
             ca_file.display()
         )
+    }
+
+    /// A certificate that the hosts accept, and its key, both in PEM.
+    pub(crate) fn client(&self, name: &str) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new([name.to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &self.authority.issuer).unwrap();
+        (certificate.pem(), key.serialize_pem())
     }
 
     pub(crate) fn seen(&self) -> Vec<Request> {
@@ -141,9 +165,11 @@ async fn answer(
     let host = asked.unwrap().strip_suffix(":443").unwrap();
     stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
     let mut stream = authority.acceptor(host).accept(stream).await?;
-    let Some(request) = read_request(&mut stream, format!("https://{host}")).await else {
+    let Some(mut request) = read_request(&mut stream, format!("https://{host}")).await else {
         return Ok(());
     };
+    let shown = stream.get_ref().1.peer_certificates();
+    request.certificate = shown.map(|chain| chain[0].to_vec());
     let number = {
         let mut log = log.lock().unwrap();
         log.push(request.clone());

@@ -17,6 +17,8 @@ pub(crate) struct Request {
     /// Names in lower case.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
+    /// What the client showed of itself while connecting, in DER.
+    pub(crate) certificate: Option<Vec<u8>>,
     pub(crate) at: Instant,
 }
 
@@ -209,6 +211,7 @@ pub(super) async fn read_request<S: AsyncRead + Unpin>(
         line,
         headers,
         body,
+        certificate: None,
         at: Instant::now(),
     })
 }
