@@ -230,12 +230,6 @@ fn a_hole_of_a_provider_file_is_held_to_where_it_stands() {
     let parameter = "params.x = { description = \"x\" }\n";
     let secret = "params.x = { description = \"x\", secret = true }\n";
     let choices = "params.x.choices = { a = { u = \"1\" }, b = { u = \"2\" } }\n";
-    let step = |url: &str, more: &str| {
-        format!(
-            "[[steps]]\nrequest.url = \"https://a.example/t\"\n[[steps]]\n\
-             [steps.request]\nurl = \"{url}\"\n{more}\n"
-        )
-    };
     for (text, key, words) in [
         (
             "token_endpoint = \"https://{x}.example/\"".to_owned(),
@@ -292,6 +286,20 @@ fn a_hole_of_a_provider_file_is_held_to_where_it_stands() {
             "scope",
             "not every choice",
         ),
+    ] {
+        refuses_file(&text, key, words);
+    }
+}
+
+#[test]
+fn a_step_of_a_provider_file_refers_to_what_is_before_it() {
+    let step = |url: &str, more: &str| {
+        format!(
+            "[[steps]]\nrequest.url = \"https://a.example/t\"\n[[steps]]\n\
+             [steps.request]\nurl = \"{url}\"\n{more}\n"
+        )
+    };
+    for (text, key, words) in [
         (
             "client_assertion.kid = \"{steps.0.kid}\"".to_owned(),
             "client_assertion.kid",

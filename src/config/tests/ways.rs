@@ -89,6 +89,10 @@ fn a_client_authenticates_in_one_way() {
         ],
         client,
     );
+}
+
+#[test]
+fn what_a_client_authenticates_with() {
     for (lines, wanted) in [
         ("client_assertion = { key = { file = \"/k\" } }", "key"),
         (
@@ -268,6 +272,10 @@ fn requests_and_steps() {
         ],
         request,
     );
+}
+
+#[test]
+fn what_steps_are_made_of() {
     let steps = |lines: &str| with(&format!("grant = \"steps\"\n{lines}"));
     let one = "[[integrations.a.steps]]\nrequest = { url = \"https://a.example/t\" }\n";
     let sign = "[[integrations.a.steps]]\nassertion = {}\n";
