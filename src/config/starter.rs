@@ -121,7 +121,7 @@ impl Starter<'_> {
         self.line("client_id = \"\"");
         let signs = self.provider.table.get("client_assertion").is_some();
         match self.method() {
-            Some("none") => {}
+            Some("none") if !self.uses("client_secret") => {}
             Some("private_key_jwt") => self.keys("client_assertion"),
             None if signs => self.keys("client_assertion"),
             Some("tls_client_auth") => {
@@ -196,9 +196,9 @@ impl Starter<'_> {
     /// What a grant needs that begins with a person's consent.
     fn consent(&mut self) {
         let id = &self.provider.id;
-        if self.provider.table.text("scope").is_none() {
+        if self.provider.table.get("scope").is_none() {
             self.gap();
-            self.line("# What a person is asked to allow, in the vendor's words.");
+            self.line("# What a person is asked to allow, in the vendor's words, if it asks so.");
             self.line("scope = \"\"");
         }
         self.gap();

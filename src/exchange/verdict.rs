@@ -9,13 +9,12 @@ use super::lifetime::Oddity;
 use super::members;
 use super::presented::{Pending, Presented};
 use super::response::{self, Reading, Unreadable};
-use super::skew;
 use crate::base::{
     ErrorCode, Failure, HumanDuration, IntegrationId, Issued, Now, Redactor, RefreshToken, Secret,
     VendorAnswer,
 };
 use crate::net;
-use crate::spec::{OutcomeClass, Path, Proof, ResponseShape, Scalar, Vendor};
+use crate::spec::{OutcomeClass, Path, ResponseShape, Scalar, Vendor};
 
 /// An HTML page with 401 or 403 is a gateway's word; this often it is taken for passing trouble.
 pub(super) const HTML_TRIES: u32 = 3;
@@ -205,14 +204,14 @@ fn refused(
         error_description: clean(&description).filter(|text| !text.is_empty()),
     };
     let advice = hint(context, Some(answer.status), error.as_deref(), &text)
-        .unwrap_or_else(|| general_hint(class, facts, rescued.is_some(), context));
+        .unwrap_or_else(|| words::general_hint(class, facts, rescued.is_some(), context));
     let failure = Failure {
         code: code_of(class, answer.status),
-        description: in_place(
+        description: words::in_place(
             context.place,
-            describe(class, facts, &vendor, unreadable, context),
+            words::describe(class, facts, &vendor, unreadable, context),
         ),
-        hint: Some(match clocks(class, answer, context) {
+        hint: Some(match words::clocks(class, answer, context) {
             Some(clocks) => format!("{clocks}; {advice}"),
             None => advice,
         }),
@@ -301,176 +300,6 @@ fn hint(
     found.map(|hint| hint.advice.clone())
 }
 
-/// A refused assertion may be a good one at the wrong time.
-fn clocks(class: OutcomeClass, answer: &Answer, context: &Context<'_>) -> Option<String> {
-    let refused = matches!(
-        class,
-        OutcomeClass::BadCredential | OutcomeClass::BadRequest
-    );
-    if !refused || context.vendor.proof != Proof::Assertion {
-        return None;
-    }
-    skew::told(answer.stated_at?, context.sent_at.wall, context.now.wall)
-}
-
-/// `is_rescue`: the answer brought something to go on with.
-fn general_hint(
-    class: OutcomeClass,
-    facts: Facts<'_>,
-    is_rescue: bool,
-    context: &Context<'_>,
-) -> String {
-    // Nobody sends a code twice, whatever passes.
-    let is_spent = facts.presented == Presented::Code && !is_rescue;
-    let about_the_url = matches!(facts.status, 300..=399 | 404 | 405 | 410);
-    let asserted = context.vendor.proof == Proof::Assertion;
-    let hint = match (class, facts.error) {
-        (OutcomeClass::DeadGrant, _) => {
-            return facts.presented.way_out(context.id, context.takes_logins);
-        }
-        (OutcomeClass::BadRequest, Some("invalid_scope")) => {
-            "'scope' names something this client may not have: compare it with the vendor's console"
-        }
-        (OutcomeClass::BadRequest, _) if about_the_url => {
-            return format!(
-                "compare {} with the vendor's documentation",
-                context.place.key()
-            );
-        }
-        (_, Some("use_dpop_nonce" | "invalid_dpop_proof")) => {
-            "the vendor binds tokens to a key (DPoP), which is not built yet in this version: turn \
-             that off for this client, if the vendor allows it"
-        }
-        (OutcomeClass::BadCredential | OutcomeClass::BadRequest, _) if asserted => {
-            "the vendor took no token for this assertion: check this machine's clock (exp, iat), \
-             whether audience, issuer and subject are what its documentation says, and whether \
-             'assertion.key' (with kid and algorithm) is the key whose public half it has; then \
-             client_id, client_secret, and whether the consent or the user behind it is still there"
-        }
-        (OutcomeClass::BadCredential, Some("invalid_grant")) => {
-            "no refresh token was sent, so this is about the client: check this machine's clock, \
-             and whether the vendor still has the consent or the user behind it"
-        }
-        (OutcomeClass::BadCredential, _)
-            if matches!(context.place, Place::Request | Place::Step(_)) =>
-        {
-            "compare what the request is made of (client_id, client_secret, username, password) with \
-             the vendor's console (expired? another tenant or region?)"
-        }
-        (OutcomeClass::BadCredential, _) => {
-            "compare client_id and client_secret with the vendor's console (expired? another \
-             tenant or region?); some vendors want token_endpoint_auth_method = \
-             \"client_secret_post\", or basic_encoding = \"raw\""
-        }
-        (OutcomeClass::BadRequest, _) => {
-            "the vendor wants the request otherwise: compare request_format, params, scope and \
-             headers with its documentation"
-        }
-        (OutcomeClass::Transient, _) if facts.status == 429 && is_spent => {
-            "wait as the vendor asks; if it lasts, find what else uses this client"
-        }
-        (OutcomeClass::Transient, _) if facts.status == 429 => {
-            "nothing to do: the broker waits as asked; if it lasts, find what else uses this client"
-        }
-        (OutcomeClass::Transient, _) if facts.is_html => {
-            return format!(
-                "a page of a gateway or proxy, not the vendor's answer: check the way there and {}",
-                context.place.key()
-            );
-        }
-        (OutcomeClass::Transient, _) if is_spent => {
-            "wait until it passes; if it lasts, see the vendor's status page"
-        }
-        (OutcomeClass::Transient, _) => {
-            "nothing to do while it passes: the broker tries again; if it lasts, see the vendor's \
-             status page"
-        }
-    };
-    hint.to_owned()
-}
-
-/// What to check when no answer came.
-fn no_answer_hint(kind: net::ErrorKind, presented: Presented, place: Place) -> String {
-    let key = place.key();
-    match kind {
-        net::ErrorKind::Timeout | net::ErrorKind::Connect => {
-            let then = match presented {
-                Presented::Code => "",
-                _ => "; the broker tries again",
-            };
-            format!("check the host in {key}, firewall and proxy ([net] proxy, HTTPS_PROXY){then}")
-        }
-        net::ErrorKind::Dns => {
-            format!("check the host in {key} for a typo, and this machine's DNS")
-        }
-        net::ErrorKind::Tls => format!(
-            "check the host in {key}; behind a proxy that opens TLS connections, name its authority \
-             in [net] ca_file"
-        ),
-        net::ErrorKind::Reset | net::ErrorKind::TooLarge => {
-            format!("this is no answer of a token endpoint: check {key}, and what is in between")
-        }
-    }
-}
-
-/// One sentence for someone who was woken up by it.
-fn describe(
-    class: OutcomeClass,
-    facts: Facts<'_>,
-    vendor: &VendorAnswer,
-    unreadable: Option<&Unreadable>,
-    context: &Context<'_>,
-) -> String {
-    let (status, host) = (facts.status, context.host);
-    let mut said = status.to_string();
-    if let Some(error) = &vendor.error {
-        said.push(' ');
-        said.push_str(error);
-    }
-    if let Some(description) = &vendor.error_description {
-        said.push_str(" (");
-        said.push_str(description);
-        said.push(')');
-    }
-    match class {
-        OutcomeClass::BadCredential => format!("the vendor refused the client credentials: {said}"),
-        OutcomeClass::DeadGrant => {
-            format!("{}: {said}", facts.presented.refusal(facts.error))
-        }
-        OutcomeClass::BadRequest if (300..400).contains(&status) => format!(
-            "{host} answered {status}: a token endpoint does not redirect, so the URL is probably \
-             wrong"
-        ),
-        OutcomeClass::BadRequest
-            if matches!(status, 404 | 405 | 410 | 415) && facts.error.is_none() =>
-        {
-            format!("{host} answered {said}: the token endpoint's URL is probably wrong")
-        }
-        OutcomeClass::BadRequest if facts.failed_inside => {
-            format!("the vendor's answer says that the request failed: {said}")
-        }
-        OutcomeClass::BadRequest => format!("the vendor refused the request: {said}"),
-        OutcomeClass::Transient if status == 429 => {
-            format!("{host} asks for fewer requests: {said}")
-        }
-        OutcomeClass::Transient if facts.is_html && matches!(status, 401 | 403) => format!(
-            "{host} answered {status} with an HTML page, as a gateway in front of a vendor does"
-        ),
-        OutcomeClass::Transient => match (unreadable, &vendor.error) {
-            (Some(why), None) => format!("{host} answered {said}, but {why}"),
-            _ => format!("{host} answered {said}"),
-        },
-    }
-}
-
-/// Which of several requests it was.
-fn in_place(place: Place, description: String) -> String {
-    match place {
-        Place::Step(index) => format!("in step {index}: {description}"),
-        Place::TokenEndpoint | Place::Issuer | Place::Request => description,
-    }
-}
-
 /// No complete answer came.
 pub(super) fn no_answer(error: &net::Error, context: &Context<'_>) -> Outcome {
     let host = context.host;
@@ -493,9 +322,14 @@ pub(super) fn no_answer(error: &net::Error, context: &Context<'_>) -> Outcome {
     };
     let failure = Failure {
         code: ErrorCode::TemporarilyUnavailable,
-        description: in_place(context.place, description),
-        hint: hint(context, None, Some(error.kind.as_str()), &reason)
-            .or_else(|| Some(no_answer_hint(error.kind, context.presented, context.place))),
+        description: words::in_place(context.place, description),
+        hint: hint(context, None, Some(error.kind.as_str()), &reason).or_else(|| {
+            Some(words::no_answer_hint(
+                error.kind,
+                context.presented,
+                context.place,
+            ))
+        }),
         vendor: None,
         retry_after: None,
         at: context.now.wall,
@@ -505,6 +339,8 @@ pub(super) fn no_answer(error: &net::Error, context: &Context<'_>) -> Outcome {
     }
     outcome(OutcomeClass::Transient, failure)
 }
+
+mod words;
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::assertion::{Assertion, Bearer};
 use super::issuer::Location;
-use super::request::{ClientCertificate, TokenRequest};
+use super::provider::Proof;
+use super::request::{ClientAuth, ClientCertificate, TokenRequest};
 use super::secret::{SecretCandidate, SecretSource};
 use super::steps::{Step, Steps, StepsKind};
 use super::url::Endpoint;
@@ -133,6 +134,24 @@ impl Grant {
             None => self.assertion().map(|one| ("assertion", one)),
         };
         of_client.into_iter().chain(of_grant).collect()
+    }
+
+    /// What the vendor knows the client by.
+    pub fn proof(&self) -> Proof {
+        match self {
+            Self::JwtBearer(..) | Self::SignedJwt(_) => Proof::Assertion,
+            Self::Password(_) => Proof::Password,
+            Self::Steps(steps) if steps.assertion().is_some() => Proof::Assertion,
+            Self::Steps(_) | Self::Static(_) => Proof::Secret,
+            Self::ClientCredentials(request)
+            | Self::TokenExchange(request)
+            | Self::RefreshToken(request, _) => match request.auth {
+                ClientAuth::Assertion(_) => Proof::ClientAssertion,
+                ClientAuth::AssertionFile(_) => Proof::AssertionFile,
+                ClientAuth::None if request.certificate().is_some() => Proof::Certificate,
+                ClientAuth::Basic(_) | ClientAuth::Post | ClientAuth::None => Proof::Secret,
+            },
+        }
     }
 
     /// How refresh tokens are used, for grants that use them.

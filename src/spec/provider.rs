@@ -18,8 +18,15 @@ pub struct Vendor {
 pub enum Proof {
     #[default]
     Secret,
-    /// Signed with a key, and dated by a clock.
+    /// Of the grant: signed with a key, and dated by a clock.
     Assertion,
+    /// Of the client: signed with a key or a secret, and dated by a clock.
+    ClientAssertion,
+    /// Signed by somebody else.
+    AssertionFile,
+    Certificate,
+    /// A person's, or what passes for one.
+    Password,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

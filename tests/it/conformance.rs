@@ -94,7 +94,7 @@ async fn a_broker_serves_each_provider_and_a_call_made_of_its_headers_is_the_doc
     for name in &tried.names {
         let fixture = Fixture::of(name);
         let expected = fixture.requests.first();
-        if expected.is_some_and(|one| one.consent.is_some()) {
+        if expected.is_some_and(fixture::Expected::begins_with_a_login) {
             // Nothing is asked before a person has consented: see `consented`.
             continue;
         }

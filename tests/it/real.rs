@@ -1,6 +1,7 @@
 //! Against real OAuth servers; run by `tests/run`, which installs them.
 
 mod browser;
+mod clients;
 mod consent;
 mod whole;
 

@@ -95,13 +95,12 @@ pub(super) fn integration(
         || Arc::clone(&globals.no_vendor),
         |it| Arc::clone(&it.vendor),
     );
-    let vendor = if grant.assertions().is_empty() {
-        vendor
-    } else {
-        globals.vendors.share(Vendor {
-            proof: Proof::Assertion,
+    let vendor = match grant.proof() {
+        Proof::Secret => vendor,
+        proof => globals.vendors.share(Vendor {
+            proof,
             ..Vendor::clone(&vendor)
-        })
+        }),
     };
     Some(Integration {
         id: definition.id.clone(),

@@ -33,7 +33,8 @@ const MAX_SCRYPT: u64 = 256 * 1024 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(in crate::exchange) enum KeyError {
     #[error(
-        "is no key that can be read: give PEM (PKCS#8, PKCS#1 or SEC1), base64 of DER, or a JWK"
+        "is no key that can be read: give PEM (PKCS#8, PKCS#1 or SEC1, also within JSON), base64 of \
+         DER, or a JWK"
     )]
     NotAKey,
     #[error("is PEM, but there is no private key in it")]
@@ -244,7 +245,8 @@ fn shared(text: &str) -> Result<Found, KeyError> {
 
 fn private(text: &str, passphrase: Option<&Secret>) -> Result<Found, KeyError> {
     let text = text.trim();
-    if text.starts_with('{') {
+    // Some vendors hand out JSON with the PEM of a key in it, and whoever has it gives it as it is.
+    if text.starts_with('{') && !pem::is_pem(text) {
         return jwk::read(text).unwrap_or(Err(KeyError::NotAKey));
     }
     let der = if pem::is_pem(text) {

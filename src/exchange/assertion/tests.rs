@@ -80,6 +80,19 @@ fn rsa_keys_in_all_their_forms_sign_as_openssl_does() {
 }
 
 #[test]
+fn a_key_file_in_json_holds_its_key_as_pem() {
+    let json = serde_json::json!({
+        "type": "service_account", "project_id": "p", "private_key_id": "k",
+        "private_key": data!("rsa.pem"), "client_email": "a@p.example",
+    });
+    let key = read(&json.to_string(), Algorithm::Rs256).unwrap();
+    let plain = read(data!("rsa.pem"), Algorithm::Rs256).unwrap();
+    assert_eq!(key.sign(b"x").unwrap(), plain.sign(b"x").unwrap());
+    let none = r#"{"type": "service_account", "client_email": "a@p.example"}"#;
+    assert_eq!(read(none, Algorithm::Rs256).err(), Some(KeyError::NotAKey));
+}
+
+#[test]
 fn rsa_with_random_padding() {
     let (n, e) = (
         jwk_member(data!("rsa.jwk"), "n"),

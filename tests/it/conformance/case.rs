@@ -5,13 +5,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
-use token_broker::base::{Clock, HumanDuration, Issued, Now, Secret, Timestamp, TokioClock};
+use token_broker::base::{
+    Backoff, Clock, HumanDuration, Issued, Now, Secret, Timestamp, TokioClock,
+};
 use token_broker::config::{Env, Format, Loaded, Options, Problems, load_text};
 use token_broker::exchange::{Ask, Outcome, Present, Sources};
 use token_broker::net::{Client, Clients};
 use token_broker::refresh::render_api_call;
 use token_broker::secrets::Vault;
-use token_broker::spec::{FirstRefreshToken, Integration, Location, Reissue, TokenRequest};
+use token_broker::spec::{
+    FirstRefreshToken, Integration, Location, RefreshPolicy, Reissue, Rotation, TokenRequest,
+};
 use toml::Table;
 
 use super::differ::{contains, same};
@@ -152,6 +156,15 @@ impl Bench {
             Reissue::Replaces => Some("replaces"),
         };
         same("reissue", fixture.reissue.as_deref(), reissue)?;
+        let usually = RefreshPolicy::default();
+        let wait = |own: Backoff, usually: Backoff| {
+            let initial = own.initial();
+            (initial != usually.initial()).then(|| HumanDuration(initial).to_string())
+        };
+        let found = wait(usual.refresh.backoff, usually.backoff);
+        same("wait_after_failure", &fixture.wait_after_failure, &found)?;
+        let found = wait(usual.refresh.rejected_backoff, usually.rejected_backoff);
+        same("wait_after_refusal", &fixture.wait_after_refusal, &found)?;
         let known = self
             .clients
             .get(&usual.net, usual.refresh.connect_timeout, false);
@@ -322,6 +335,7 @@ fn consent(one: &Integration, request: &TokenRequest) -> Option<Consent> {
         code_name: renamed("code"),
         without_challenge: request.name("code_verifier").is_empty(),
         rotates: refreshing.rotates(),
+        rotates_always: refreshing.rotation == Rotation::Always,
         lifetime: written(refreshing.lifetime),
         idle_lifetime: written(refreshing.idle_lifetime),
     })

@@ -35,6 +35,10 @@ pub(super) struct Fixture {
     pub(super) rate_limit: Option<String>,
     /// What becomes of the token before; `independent` unless it says so.
     pub(super) reissue: Option<String>,
+    /// The first wait after a failure that passes, and after a refusal, where a vendor wants more
+    /// patience than is usual.
+    pub(super) wait_after_failure: Option<String>,
+    pub(super) wait_after_refusal: Option<String>,
     /// For providers without a token request.
     #[serde(default)]
     pub(super) config: Table,
@@ -74,7 +78,7 @@ pub(super) struct Call {
     pub(super) authorization: Option<String>,
     #[serde(default = "json")]
     pub(super) accept: String,
-    /// Every header that is not HTTP's own or named above, in lower case.
+    /// Every header that is not HTTP's own or named above, in lower case; `{unique}` is any text.
     #[serde(default)]
     pub(super) headers: BTreeMap<String, String>,
     /// Every member of the query, and no other.
@@ -124,6 +128,9 @@ pub(super) struct Consent {
     pub(super) without_challenge: bool,
     /// Whether using a refresh token may spend it.
     pub(super) rotates: bool,
+    /// Whether it surely does.
+    #[serde(default)]
+    pub(super) rotates_always: bool,
     /// As durations are written.
     pub(super) lifetime: Option<String>,
     pub(super) idle_lifetime: Option<String>,
@@ -275,6 +282,11 @@ impl TryFrom<Table> for Assertion {
 }
 
 impl Expected {
+    pub(super) fn begins_with_a_login(&self) -> bool {
+        let consent = self.consent.as_ref();
+        consent.is_some_and(|consent| consent.grant != "refresh_token")
+    }
+
     /// Every call, in order.
     pub(super) fn calls(&self) -> Vec<&Call> {
         let before = self.before.iter().map(|before| &before.call);

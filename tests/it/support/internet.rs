@@ -6,16 +6,17 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
+use super::authority::Authority;
 use super::vendor::{Reply, Request, Script, read_request};
 
 pub(crate) struct Internet {
@@ -34,43 +35,27 @@ impl Drop for Internet {
 }
 
 /// Makes a certificate for each host that is asked for, once.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    pem: String,
-    roots: Arc<RootCertStore>,
-    hosts: Mutex<HashMap<String, TlsAcceptor>>,
+struct Hosts {
+    authority: Arc<Authority>,
+    known: Mutex<HashMap<String, TlsAcceptor>>,
 }
 
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        let own = params.self_signed(&key).unwrap();
-        let pem = own.pem();
-        let mut roots = RootCertStore::empty();
-        roots.add(own.der().clone()).unwrap();
-        Self {
-            roots: Arc::new(roots),
-            issuer: Issuer::new(params, key),
-            pem,
-            hosts: Mutex::default(),
-        }
-    }
-
+impl Hosts {
     fn acceptor(&self, host: &str) -> TlsAcceptor {
-        let mut hosts = self.hosts.lock().unwrap();
-        let known = hosts.entry(host.to_owned());
+        let mut known = self.known.lock().unwrap();
+        let known = known.entry(host.to_owned());
         known.or_insert_with(|| self.made(host)).clone()
     }
 
     fn made(&self, host: &str) -> TlsAcceptor {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new([host.to_owned()]).unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let (certificate, key) = self.authority.issue(host);
+        let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+        let own = CertificateDer::from_pem_slice(self.authority.pem.as_bytes()).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(own).unwrap();
         let provider = Arc::new(ring::default_provider());
-        let roots = Arc::clone(&self.roots);
+        let roots = Arc::new(roots);
         let clients = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider))
             .allow_unauthenticated()
             .build()
@@ -79,7 +64,7 @@ impl Authority {
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_client_cert_verifier(clients)
-            .with_single_cert(vec![certificate.der().clone()], key)
+            .with_single_cert(vec![certificate], key)
             .unwrap();
         TlsAcceptor::from(Arc::new(config))
     }
@@ -97,23 +82,26 @@ impl Internet {
         std::fs::write(folder.path().join("ca.pem"), &authority.pem).unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&seen);
-        let issuer = Arc::clone(&authority);
+        let hosts = Arc::new(Hosts {
+            authority: Arc::clone(&authority),
+            known: Mutex::default(),
+        });
         let script: Arc<Script> = Arc::new(script);
         let task = tokio::task::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                let authority = Arc::clone(&authority);
+                let hosts = Arc::clone(&hosts);
                 let (log, script) = (Arc::clone(&log), Arc::clone(&script));
                 connections.spawn(async move {
                     // The peer may have given up; that is its right.
-                    let _gone = answer(stream, &authority, &log, &*script).await;
+                    let _gone = answer(stream, &hosts, &log, &*script).await;
                 });
             }
         });
         Self {
             address,
-            authority: issuer,
+            authority,
             folder,
             seen,
             task,
@@ -132,10 +120,7 @@ impl Internet {
 
     /// A certificate that the hosts accept, and its key, both in PEM.
     pub(crate) fn client(&self, name: &str) -> (String, String) {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new([name.to_owned()]).unwrap();
-        let certificate = params.signed_by(&key, &self.authority.issuer).unwrap();
-        (certificate.pem(), key.serialize_pem())
+        self.authority.issue(name)
     }
 
     pub(crate) fn seen(&self) -> Vec<Request> {
@@ -150,7 +135,7 @@ impl Internet {
 
 async fn answer(
     mut stream: TcpStream,
-    authority: &Authority,
+    hosts: &Hosts,
     log: &Mutex<Vec<Request>>,
     script: &Script,
 ) -> std::io::Result<()> {
@@ -162,10 +147,12 @@ async fn answer(
     }
     let head = String::from_utf8(head).unwrap();
     let asked = head.strip_prefix("CONNECT ").unwrap().split(' ').next();
-    let host = asked.unwrap().strip_suffix(":443").unwrap();
+    let asked = asked.unwrap();
+    let (host, _port) = asked.rsplit_once(':').unwrap();
+    let authority = asked.strip_suffix(":443").unwrap_or(asked);
     stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
-    let mut stream = authority.acceptor(host).accept(stream).await?;
-    let Some(mut request) = read_request(&mut stream, format!("https://{host}")).await else {
+    let mut stream = hosts.acceptor(host).accept(stream).await?;
+    let Some(mut request) = read_request(&mut stream, format!("https://{authority}")).await else {
         return Ok(());
     };
     let shown = stream.get_ref().1.peer_certificates();

@@ -1,5 +1,6 @@
 //! A broker, vendors and callers for tests.
 
+mod authority;
 mod broker;
 mod caller;
 mod internet;
@@ -8,6 +9,7 @@ mod process;
 mod typing;
 mod vendor;
 
+pub(crate) use authority::Authority;
 pub(crate) use broker::{Broker, integration};
 pub(crate) use caller::{Answer, request};
 pub(crate) use internet::Internet;

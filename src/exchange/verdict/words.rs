@@ -1,0 +1,221 @@
+//! What an answer, or the lack of one, is told with: a sentence for someone who was woken up by it, and
+//! what to do.
+
+use super::super::answer::Answer;
+use super::super::presented::Presented;
+use super::super::response::Unreadable;
+use super::super::skew;
+use super::{Context, Facts, Place};
+use crate::base::VendorAnswer;
+use crate::net;
+use crate::spec::{OutcomeClass, Proof};
+
+/// A refused assertion may be a good one at the wrong time.
+pub(super) fn clocks(
+    class: OutcomeClass,
+    answer: &Answer,
+    context: &Context<'_>,
+) -> Option<String> {
+    let refused = matches!(
+        class,
+        OutcomeClass::BadCredential | OutcomeClass::BadRequest
+    );
+    let is_dated = matches!(
+        context.vendor.proof,
+        Proof::Assertion | Proof::ClientAssertion
+    );
+    if !refused || !is_dated {
+        return None;
+    }
+    skew::told(answer.stated_at?, context.sent_at.wall, context.now.wall)
+}
+
+/// `is_rescue`: the answer brought something to go on with.
+pub(super) fn general_hint(
+    class: OutcomeClass,
+    facts: Facts<'_>,
+    is_rescue: bool,
+    context: &Context<'_>,
+) -> String {
+    // Nobody sends a code twice, whatever passes.
+    let is_spent = facts.presented == Presented::Code && !is_rescue;
+    let about_the_url = matches!(facts.status, 300..=399 | 404 | 405 | 410);
+    let hint = match (class, facts.error) {
+        (OutcomeClass::DeadGrant, _) => {
+            return facts.presented.way_out(context.id, context.takes_logins);
+        }
+        (OutcomeClass::BadRequest, Some("invalid_scope")) => {
+            "'scope' names something this client may not have: compare it with the vendor's console"
+        }
+        (OutcomeClass::BadRequest, _) if about_the_url => {
+            return format!(
+                "compare {} with the vendor's documentation",
+                context.place.key()
+            );
+        }
+        (_, Some("use_dpop_nonce" | "invalid_dpop_proof")) => {
+            "the vendor binds tokens to a key (DPoP), which is not built yet in this version: turn \
+             that off for this client, if the vendor allows it"
+        }
+        (OutcomeClass::BadCredential | OutcomeClass::BadRequest, _)
+            if context.vendor.proof == Proof::Assertion =>
+        {
+            about_the_proof(Proof::Assertion)
+        }
+        (OutcomeClass::BadCredential, Some("invalid_grant"))
+            if context.vendor.proof != Proof::Password =>
+        {
+            "no refresh token was sent, so this is about the client: check this machine's clock, \
+             and whether the vendor still has the consent or the user behind it"
+        }
+        (OutcomeClass::BadCredential, _)
+            if matches!(context.place, Place::Request | Place::Step(_)) =>
+        {
+            "compare what the request is made of (client_id, client_secret, username, password) with \
+             the vendor's console (expired? another tenant or region?)"
+        }
+        (OutcomeClass::BadCredential, _) => about_the_proof(context.vendor.proof),
+        (OutcomeClass::BadRequest, _) => {
+            "the vendor wants the request otherwise: compare request_format, params, scope and \
+             headers with its documentation"
+        }
+        (OutcomeClass::Transient, _) if facts.status == 429 && is_spent => {
+            "wait as the vendor asks; if it lasts, find what else uses this client"
+        }
+        (OutcomeClass::Transient, _) if facts.status == 429 => {
+            "nothing to do: the broker waits as asked; if it lasts, find what else uses this client"
+        }
+        (OutcomeClass::Transient, _) if facts.is_html => {
+            return format!(
+                "a page of a gateway or proxy, not the vendor's answer: check the way there and {}",
+                context.place.key()
+            );
+        }
+        (OutcomeClass::Transient, _) if is_spent => {
+            "wait until it passes; if it lasts, see the vendor's status page"
+        }
+        (OutcomeClass::Transient, _) => {
+            "nothing to do while it passes: the broker tries again; if it lasts, see the vendor's \
+             status page"
+        }
+    };
+    hint.to_owned()
+}
+
+/// What to compare when the vendor does not take what the client proves itself by.
+fn about_the_proof(proof: Proof) -> &'static str {
+    match proof {
+        Proof::Secret => {
+            "compare client_id and client_secret with the vendor's console (expired? another \
+             tenant or region?); some vendors want token_endpoint_auth_method = \
+             \"client_secret_post\", or basic_encoding = \"raw\""
+        }
+        Proof::Assertion => {
+            "the vendor took no token for this assertion: check this machine's clock (exp, iat), \
+             whether audience, issuer and subject are what its documentation says, and whether \
+             'assertion.key' (with kid and algorithm) is the key whose public half it has; then \
+             client_id, client_secret, and whether the consent or the user behind it is still there"
+        }
+        Proof::ClientAssertion => {
+            "the vendor did not take the client's assertion: compare client_id, check this machine's \
+             clock, whether it has the public half of 'client_assertion.key' (with kid and \
+             algorithm), and whether it wants another audience than the token endpoint \
+             (client_assertion.audience)"
+        }
+        Proof::AssertionFile => {
+            "the vendor did not take the assertion of client_assertion_file: see that it trusts the \
+             issuer of that token, and compare its subject and audience with what the vendor expects \
+             of this client"
+        }
+        Proof::Certificate => {
+            "the vendor did not take the client's certificate: compare client_id, and whether \
+             client_certificate (its subject, its authority, its end) is what is registered there"
+        }
+        Proof::Password => {
+            "compare username and password (by logging in with them), then client_id and \
+             client_secret with the vendor's console"
+        }
+    }
+}
+
+/// What to check when no answer came.
+pub(super) fn no_answer_hint(kind: net::ErrorKind, presented: Presented, place: Place) -> String {
+    let key = place.key();
+    match kind {
+        net::ErrorKind::Timeout | net::ErrorKind::Connect => {
+            let then = match presented {
+                Presented::Code => "",
+                _ => "; the broker tries again",
+            };
+            format!("check the host in {key}, firewall and proxy ([net] proxy, HTTPS_PROXY){then}")
+        }
+        net::ErrorKind::Dns => {
+            format!("check the host in {key} for a typo, and this machine's DNS")
+        }
+        net::ErrorKind::Tls => format!(
+            "check the host in {key}; behind a proxy that opens TLS connections, name its authority \
+             in [net] ca_file"
+        ),
+        net::ErrorKind::Reset | net::ErrorKind::TooLarge => {
+            format!("this is no answer of a token endpoint: check {key}, and what is in between")
+        }
+    }
+}
+
+/// One sentence for someone who was woken up by it.
+pub(super) fn describe(
+    class: OutcomeClass,
+    facts: Facts<'_>,
+    vendor: &VendorAnswer,
+    unreadable: Option<&Unreadable>,
+    context: &Context<'_>,
+) -> String {
+    let (status, host) = (facts.status, context.host);
+    let mut said = status.to_string();
+    if let Some(error) = &vendor.error {
+        said.push(' ');
+        said.push_str(error);
+    }
+    if let Some(description) = &vendor.error_description {
+        said.push_str(" (");
+        said.push_str(description);
+        said.push(')');
+    }
+    match class {
+        OutcomeClass::BadCredential => format!("the vendor refused the client credentials: {said}"),
+        OutcomeClass::DeadGrant => {
+            format!("{}: {said}", facts.presented.refusal(facts.error))
+        }
+        OutcomeClass::BadRequest if (300..400).contains(&status) => format!(
+            "{host} answered {status}: a token endpoint does not redirect, so the URL is probably \
+             wrong"
+        ),
+        OutcomeClass::BadRequest
+            if matches!(status, 404 | 405 | 410 | 415) && facts.error.is_none() =>
+        {
+            format!("{host} answered {said}: the token endpoint's URL is probably wrong")
+        }
+        OutcomeClass::BadRequest if facts.failed_inside => {
+            format!("the vendor's answer says that the request failed: {said}")
+        }
+        OutcomeClass::BadRequest => format!("the vendor refused the request: {said}"),
+        OutcomeClass::Transient if status == 429 => {
+            format!("{host} asks for fewer requests: {said}")
+        }
+        OutcomeClass::Transient if facts.is_html && matches!(status, 401 | 403) => format!(
+            "{host} answered {status} with an HTML page, as a gateway in front of a vendor does"
+        ),
+        OutcomeClass::Transient => match (unreadable, &vendor.error) {
+            (Some(why), None) => format!("{host} answered {said}, but {why}"),
+            _ => format!("{host} answered {said}"),
+        },
+    }
+}
+
+/// Which of several requests it was.
+pub(super) fn in_place(place: Place, description: String) -> String {
+    match place {
+        Place::Step(index) => format!("in step {index}: {description}"),
+        Place::TokenEndpoint | Place::Issuer | Place::Request => description,
+    }
+}
