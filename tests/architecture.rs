@@ -253,6 +253,10 @@ fn no_vendor_is_named_in_code() {
         }
     }
     assert!(!words.is_empty());
+    // A tag of HTML, and a standard.
+    for word in ["meta", "openid"] {
+        assert!(words.remove(word));
+    }
     words.extend(["salesforce", "sfmc", "360learning"].map(str::to_owned));
     for source in sources() {
         // The sandbox emulates vendors; examples in help texts name one.
@@ -266,12 +270,16 @@ fn no_vendor_is_named_in_code() {
             .map(|line| line.split("//").next().unwrap())
             .collect::<Vec<_>>()
             .join("\n");
+        let code = code.to_lowercase();
         for word in &words {
-            assert!(
-                !code.to_lowercase().contains(word.as_str()),
-                "{} names {word}",
-                source.path.display()
-            );
+            // "oauthtoken" names no "auth", nor "toaster" a "toast".
+            let is_named = code.match_indices(word.as_str()).any(|(at, _)| {
+                let before = code[..at].chars().next_back();
+                let after = code[at + word.len()..].chars().next();
+                let beside = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+                !beside(before) && !beside(after)
+            });
+            assert!(!is_named, "{} names {word}", source.path.display());
         }
     }
 }

@@ -78,7 +78,7 @@ pub(super) struct Call {
     pub(super) authorization: Option<String>,
     #[serde(default = "json")]
     pub(super) accept: String,
-    /// Every header that is not HTTP's own or named above, in lower case; `{unique}` is any text.
+    /// Every header that is not HTTP's own or named above, in lower case; `{uuid}` is any.
     #[serde(default)]
     pub(super) headers: BTreeMap<String, String>,
     /// Every member of the query, and no other.
@@ -152,7 +152,7 @@ pub(super) struct Jwt {
     /// Besides `alg` and `typ`, which is `JWT`.
     #[serde(default)]
     pub(super) header: serde_json::Map<String, serde_json::Value>,
-    /// Every claim but `exp`. `{now}` and `{now-60}` are seconds, `{unique}` is any text.
+    /// Every claim but `exp`. `{now}` and `{now-60}` are seconds, `{uuid}` is any.
     pub(super) claims: serde_json::Value,
     /// The seconds from `{now}` to `exp`; without it, five minutes at the most.
     pub(super) lifetime: Option<i64>,

@@ -21,8 +21,8 @@ const USUAL_HEADERS: [&str; 6] = [
     "host",
 ];
 
-/// Stands for any text that nobody sent before.
-const UNIQUE: &str = "{unique}";
+/// Stands for any.
+const UUID: &str = "{uuid}";
 
 fn form(text: &[u8]) -> BTreeMap<String, String> {
     url::form_urlencoded::parse(text).into_owned().collect()
@@ -58,8 +58,8 @@ pub(super) fn same_call(
     });
     for (name, value) in &mut headers {
         let wanted = expected.headers.get(name).map(String::as_str);
-        if wanted == Some(UNIQUE) && value.len() >= 16 {
-            UNIQUE.clone_into(value);
+        if wanted == Some(UUID) && value.len() == 36 && value.matches('-').count() == 4 {
+            UUID.clone_into(value);
         }
     }
     same("headers", &expected.headers, &headers)?;

@@ -34,6 +34,9 @@ impl Drop for Internet {
     }
 }
 
+/// The authority of the client certificate that lies with the conformance cases.
+const FIXED_AUTHORITY: &[u8] = include_bytes!("../../conformance/some.ca.crt");
+
 /// Makes a certificate for each host that is asked for, once.
 struct Hosts {
     authority: Arc<Authority>,
@@ -51,9 +54,12 @@ impl Hosts {
         let (certificate, key) = self.authority.issue(host);
         let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
-        let own = CertificateDer::from_pem_slice(self.authority.pem.as_bytes()).unwrap();
         let mut roots = RootCertStore::empty();
-        roots.add(own).unwrap();
+        for pem in [self.authority.pem.as_bytes(), FIXED_AUTHORITY] {
+            roots
+                .add(CertificateDer::from_pem_slice(pem).unwrap())
+                .unwrap();
+        }
         let provider = Arc::new(ring::default_provider());
         let roots = Arc::new(roots);
         let clients = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider))
