@@ -183,6 +183,28 @@ const CLIENT_ASSERTION: &[Key] = ASSERTION
 const ASSERTION_OF_PROVIDERS: &[Key] = ASSERTION.split_at(SECRETS_OF_ASSERTIONS).1;
 const CLIENT_ASSERTION_OF_PROVIDERS: &[Key] = CLIENT_ASSERTION.split_at(SECRETS_OF_ASSERTIONS).1;
 
+/// Parameters of the standards that a vendor may call otherwise.
+const PARAMETER_NAMES: &[Key] = &[
+    key("grant_type", Text),
+    key("client_id", Text),
+    key("client_secret", Text),
+    key("client_assertion", Text),
+    key("client_assertion_type", Text),
+    key("scope", Text),
+    key("refresh_token", Text),
+    key("code", Text),
+    key("redirect_uri", Text),
+    key("code_verifier", Text),
+    key("device_code", Text),
+    key("username", Text),
+    key("password", Text),
+    key("subject_token", Text),
+    key("subject_token_type", Text),
+    key("requested_token_type", Text),
+    key("actor_token", Text),
+    key("actor_token_type", Text),
+];
+
 const REQUEST: &[Key] = &[
     key("method", Choice(&["POST", "GET"])),
     key("url", Text),
@@ -235,7 +257,7 @@ pub(super) const INTEGRATION: &[Key] = &[
     key("scope_separator", Text),
     key("params", Free),
     key("headers", Map),
-    key("parameter_names", Map),
+    key("parameter_names", Kind::Table(PARAMETER_NAMES)),
     key("query_parameters", List),
     key("token", Secret),
     key("token_type", Text),

@@ -44,46 +44,79 @@ async fn every_provider_keeps_to_its_vendors_page() {
     }
 }
 
+/// What is tried of one provider file, and what of that its case does not notice.
+async fn mutated(bench: &mut Bench, name: &str, text: &str, fixture: &Fixture) -> Mutated {
+    let tree = serde_json::to_value(toml::from_str::<toml::Table>(text).unwrap()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join(format!("{name}.json"));
+    std::fs::write(&copy, tree.to_string()).unwrap();
+    let whole = bench.holds(fixture, name, Some(folder.path())).await;
+    whole.unwrap_or_else(|why| panic!("{name}, unchanged: {why}"));
+    let mut found = Mutated::default();
+    for mutation in mutate::all(&tree) {
+        if is_documentation(&mutation.path) {
+            continue;
+        }
+        found.tried += 1;
+        std::fs::write(&copy, mutation.tree.to_string()).unwrap();
+        if bench
+            .holds(fixture, name, Some(folder.path()))
+            .await
+            .is_ok()
+        {
+            let survivor = format!("{name}: {} {}", mutation.path, mutation.what);
+            found.survivors.push(survivor);
+        }
+    }
+    found
+}
+
+#[derive(Default)]
+struct Mutated {
+    tried: usize,
+    survivors: Vec<String>,
+}
+
 /// Every hint is shown for some documented answer: else nobody would ever read it.
 #[tokio::test]
 async fn a_provider_file_that_loses_or_changes_any_key_fails_its_case() {
     let mut bench = Bench::start().await;
-    let folder = tempfile::tempdir().unwrap();
-    let mut survivors = Vec::new();
-    let mut mutations = 0;
+    let mut all = Mutated::default();
     let tried = Tried::new();
     for name in &tried.names {
-        let fixture = Fixture::of(name);
         let text = std::fs::read_to_string(tried::file(name)).unwrap();
-        let tree = serde_json::to_value(toml::from_str::<toml::Table>(&text).unwrap()).unwrap();
-        let copy = folder.path().join(format!("{name}.json"));
-        std::fs::write(&copy, tree.to_string()).unwrap();
-        let whole = bench.holds(&fixture, name, Some(folder.path())).await;
-        whole.unwrap_or_else(|why| panic!("{name}, unchanged: {why}"));
-        for mutation in mutate::all(&tree) {
-            if is_documentation(&mutation.path) {
-                continue;
-            }
-            mutations += 1;
-            std::fs::write(&copy, mutation.tree.to_string()).unwrap();
-            if bench
-                .holds(&fixture, name, Some(folder.path()))
-                .await
-                .is_ok()
-            {
-                survivors.push(format!("{name}: {} {}", mutation.path, mutation.what));
-            }
-        }
-        std::fs::remove_file(&copy).unwrap();
+        let found = mutated(&mut bench, name, &text, &Fixture::of(name)).await;
+        all.tried += found.tried;
+        all.survivors.extend(found.survivors);
     }
     assert!(
-        survivors.is_empty(),
+        all.survivors.is_empty(),
         "no case notices:\n{}",
-        survivors.join("\n")
+        all.survivors.join("\n")
     );
     assert!(
-        mutations > 5 * tried.names.len(),
-        "{mutations} mutations are too few to mean anything"
+        all.tried > 5 * tried.names.len(),
+        "{} mutations are too few to mean anything",
+        all.tried
+    );
+}
+
+/// Whoever writes a provider begins with what the documentation shows.
+#[tokio::test]
+async fn the_example_of_the_documentation_is_a_provider_and_its_case() {
+    let page = include_str!("../../docs/adding-a-provider.md");
+    let mut examples = page
+        .split("```toml\n")
+        .skip(1)
+        .filter_map(|rest| Some(rest.split_once("```")?.0));
+    let (provider, case) = (examples.next().unwrap(), examples.next().unwrap());
+    let fixture = Fixture::parse("example", case);
+    let mut bench = Bench::start().await;
+    let found = mutated(&mut bench, "example", provider, &fixture).await;
+    assert!(
+        found.survivors.is_empty(),
+        "no case notices:\n{}",
+        found.survivors.join("\n")
     );
 }
 

@@ -7,7 +7,6 @@ use super::secret::Secrets;
 use super::server::header_name;
 use super::{Report, View};
 use crate::config::fill::{Gap, Parameters, Realm};
-use crate::config::problem::did_you_mean;
 use crate::config::tree::{Node, Raw};
 use crate::spec::{
     ClientAuth, Dialect, Draft, Endpoint, Issuer, Location, Method, Part, Phrase, RequestFormat,
@@ -35,27 +34,6 @@ const RESERVED_HEADERS: [&str; 11] = [
     "trailer",
     "transfer-encoding",
     "upgrade",
-];
-/// Parameters of the standards that a vendor may call otherwise.
-const STANDARD_NAMES: [&str; 18] = [
-    "grant_type",
-    "client_id",
-    "client_secret",
-    "client_assertion",
-    "client_assertion_type",
-    "scope",
-    "refresh_token",
-    "code",
-    "redirect_uri",
-    "code_verifier",
-    "device_code",
-    "username",
-    "password",
-    "subject_token",
-    "subject_token_type",
-    "requested_token_type",
-    "actor_token",
-    "actor_token_type",
 ];
 const NAME_MAX: usize = 64;
 
@@ -248,12 +226,6 @@ fn dialect(view: &View<'_>, report: &mut Report) -> Dialect {
     let mut names = Vec::new();
     for (standard, node) in view.entries("parameter_names") {
         let Some(name) = node.text() else { continue };
-        if !STANDARD_NAMES.contains(&standard.as_str()) {
-            let near = did_you_mean(standard, STANDARD_NAMES);
-            let message = format!("is not a parameter that can have another name{near}");
-            inner.problem(standard, message, report);
-            continue;
-        }
         if name.len() > NAME_MAX || name.chars().any(char::is_control) {
             inner.problem(standard, "must be a name, or \"\" to send none", report);
             continue;

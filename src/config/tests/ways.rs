@@ -188,7 +188,7 @@ fn what_a_request_is_made_of() {
             (
                 "parameter_names = { user = \"u\" }",
                 "parameter_names.user",
-                "is not a parameter",
+                "is not a known key",
             ),
             (
                 "parameter_names = { clientid = \"u\" }",

@@ -310,8 +310,12 @@ impl Fixture {
             .join(format!("{provider}.toml"));
         let text = std::fs::read_to_string(&file)
             .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        Self::parse(provider, &text)
+    }
+
+    pub(super) fn parse(provider: &str, text: &str) -> Self {
         let fixture: Self =
-            toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+            toml::from_str(text).unwrap_or_else(|error| panic!("{provider}: {error}"));
         assert!(
             !fixture.page.is_empty()
                 && fixture.page.iter().all(|page| page.starts_with("https://")),
