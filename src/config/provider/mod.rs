@@ -105,15 +105,18 @@ impl Provider {
     }
 
     /// The grants it describes, its own first: those that a refresh token or a login begins work
-    /// wherever there is an endpoint for them.
+    /// wherever there is an endpoint for them, or an issuer that may have one.
     pub fn grants(&self) -> Vec<&str> {
         let own = self.grant();
-        let browser = self.table.get("authorization_endpoint");
-        let device = self.table.get("device_authorization_endpoint");
+        let has = |key: &str| self.table.get(key).is_some();
+        // Its metadata may name them all.
+        let issuer = has("issuer") && !has("token_endpoint");
+        let browser = issuer || has("authorization_endpoint");
+        let device = issuer || has("device_authorization_endpoint");
         let described = [
-            ("authorization_code", browser.is_some()),
-            ("device_code", device.is_some()),
-            ("refresh_token", browser.or(device).is_some()),
+            ("authorization_code", browser),
+            ("device_code", device),
+            ("refresh_token", browser || device),
         ];
         let others = described
             .into_iter()
