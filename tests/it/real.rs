@@ -3,6 +3,7 @@
 mod browser;
 mod clients;
 mod consent;
+mod python;
 mod whole;
 
 use std::io::{BufRead as _, BufReader};

@@ -1,6 +1,7 @@
 """An OAuth server for tests: authorization code with PKCE and rotating refresh tokens, with a grace
-period of as many seconds as the first argument says. Everybody is logged in. Prints the port it
-listens on."""
+period of as many seconds as the first argument says; client credentials for the client named `machine`,
+and ada's password, which is "pass w&rd", for the one named `person`. In the browser everybody is logged
+in. Prints the port it listens on."""
 
 import sys
 from wsgiref.simple_server import WSGIRequestHandler, make_server
@@ -74,16 +75,21 @@ class Quiet(WSGIRequestHandler):
 
 
 call_command("migrate", verbosity=0)
-ada = User.objects.create_user("ada")
-Application.objects.create(
-    user=ada,
-    name="token-broker",
-    client_id=client_id,
-    client_secret=client_secret,
-    client_type=Application.CLIENT_CONFIDENTIAL,
-    authorization_grant_type=Application.GRANT_AUTHORIZATION_CODE,
-    redirect_uris=redirect_uri,
-)
+ada = User.objects.create_user("ada", password="pass w&rd")
+for name, grant in [
+    (client_id, Application.GRANT_AUTHORIZATION_CODE),
+    ("machine", Application.GRANT_CLIENT_CREDENTIALS),
+    ("person", Application.GRANT_PASSWORD),
+]:
+    Application.objects.create(
+        user=ada,
+        name=name,
+        client_id=name,
+        client_secret=client_secret,
+        client_type=Application.CLIENT_CONFIDENTIAL,
+        authorization_grant_type=grant,
+        redirect_uris=redirect_uri,
+    )
 server = make_server("127.0.0.1", 0, get_wsgi_application(), handler_class=Quiet)
 print(server.server_port, flush=True)
 server.serve_forever()

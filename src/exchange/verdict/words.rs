@@ -75,6 +75,11 @@ pub(super) fn general_hint(
              the vendor's console (expired? another tenant or region?)"
         }
         (OutcomeClass::BadCredential, _) => about_the_proof(context.vendor.proof),
+        (OutcomeClass::BadRequest, _) if context.vendor.proof == Proof::Password => {
+            "compare username and password (by logging in with them); if they are right, the vendor \
+             wants the request otherwise: compare request_format, params, scope and headers with its \
+             documentation"
+        }
         (OutcomeClass::BadRequest, _) => {
             "the vendor wants the request otherwise: compare request_format, params, scope and \
              headers with its documentation"

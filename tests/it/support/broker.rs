@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use token_broker::app::{App, Deps, RunError, Trigger};
-use token_broker::base::{Timestamp, TokioClock};
+use token_broker::base::{Clock as _, SystemClock, Timestamp, TokioClock};
 use token_broker::config::{Env, Format, Loaded, Options, Watch, load_text};
 use token_broker::spec::Listen;
 use tokio::task::JoinHandle;
@@ -56,24 +56,33 @@ pub(crate) fn integration(name: &str, url: &str, more: &str) -> String {
 impl Broker {
     /// Starts a broker on a free port; `config` is TOML without `[server]`.
     pub(crate) fn start(config: &str) -> Self {
+        Self::start_at(config, Timestamp::from_unix_seconds(START))
+    }
+
+    /// The same at this machine's time, for real servers that look at the clock.
+    pub(crate) fn start_now(config: &str) -> Self {
+        Self::start_at(config, SystemClock.now().wall)
+    }
+
+    fn start_at(config: &str, start: Timestamp) -> Self {
         let text = format!("[server]\nlisten = \"127.0.0.1:0\"\n{config}");
         let env = Env::from_pairs::<&str, &str>([]);
         let loaded = load_text("test.toml", &text, Format::Toml, &env, Options::default())
             .unwrap_or_else(|problems| panic!("{problems}"));
-        Self::run(loaded, env, None)
+        Self::run(loaded, env, None, start)
     }
 
     /// The same with a file or folder, which is followed; it says itself where it listens.
     pub(crate) fn follow(path: &Path) -> Self {
         let env = Env::from_pairs::<&str, &str>([]);
         let mut watch = Watch::new(path.to_owned(), env.clone(), Options::default());
-        let loaded = watch.load(Timestamp::from_unix_seconds(START));
+        let start = Timestamp::from_unix_seconds(START);
+        let loaded = watch.load(start);
         let loaded = loaded.unwrap_or_else(|problems| panic!("{problems}"));
-        Self::run(loaded, env, Some(watch))
+        Self::run(loaded, env, Some(watch), start)
     }
 
-    fn run(loaded: Loaded, env: Env, watch: Option<Watch>) -> Self {
-        let start = Timestamp::from_unix_seconds(START);
+    fn run(loaded: Loaded, env: Env, watch: Option<Watch>, start: Timestamp) -> Self {
         let clock = Arc::new(TokioClock::starting_at(start));
         let deps = Deps {
             clock: Arc::<TokioClock>::clone(&clock),
