@@ -6,7 +6,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use token_broker::config::{Env, Format, Options, Problems, fuzz, load_text};
-use token_broker::spec::{Grant, Spec};
+use token_broker::spec::Spec;
 
 fn check_problems(problems: &Problems) {
     assert!(!problems.list().is_empty());
@@ -26,12 +26,9 @@ fn check_spec(spec: &Spec) {
     for integration in &spec.integrations {
         let refresh = &integration.refresh;
         assert!(!refresh.timeout.is_zero() && !refresh.connect_timeout.is_zero());
-        if let Grant::ClientCredentials(request) = &integration.grant {
-            let url = request.endpoint.url();
-            assert!(
-                url.scheme() == "https" || request.endpoint.is_loopback(),
-                "{url}"
-            );
+        if let Some(endpoint) = integration.grant.endpoint() {
+            let url = endpoint.url();
+            assert!(url.scheme() == "https" || endpoint.is_loopback(), "{url}");
             assert!(
                 url.username().is_empty() && url.password().is_none() && url.fragment().is_none()
             );

@@ -11,28 +11,22 @@ fn fill(text: &str, value: &str) {
     let Ok(template) = Template::parse(text) else {
         return;
     };
-    let literal: usize = template
-        .pieces()
-        .iter()
+    let pieces = template.pieces().iter();
+    let plain: Option<usize> = pieces
         .map(|piece| match piece {
-            Piece::Text(text) => text.len(),
-            Piece::Member(_) => 0,
+            Piece::Text(text) => Some(text.len()),
+            Piece::Member(_) => Some(value.len()),
+            Piece::Apply(..) => None,
         })
         .sum();
-    let holes = template
-        .pieces()
-        .iter()
-        .filter(|piece| matches!(piece, Piece::Member(_)))
-        .count();
     // Put in once, never read again: braces in a value stay what they are.
     let filled = template.clone().fill(|_| Some(value.to_owned()));
-    let rendered = filled.literal().map(str::to_owned);
-    assert_eq!(rendered, template.render(|_| Some(value.to_owned())).ok());
-    assert_eq!(
-        rendered.map(|text| text.len()),
-        Some(literal + holes * value.len())
-    );
-    if holes > 0 {
+    let rendered = template.render(|_| Some(value.to_owned()));
+    assert_eq!(filled.render(|_| None), rendered);
+    if let Some(length) = plain {
+        assert_eq!(rendered.map(|text| text.len()), Ok(length));
+    }
+    if !template.holes().is_empty() {
         assert!(template.render(|_| None).is_err());
     }
 }
@@ -87,13 +81,9 @@ fn parameter(value: &str) {
         if let (Grant::ClientCredentials(request), "a") =
             (&integration.grant, integration.id.as_str())
         {
-            assert!(
-                request
-                    .endpoint
-                    .host()
-                    .ends_with(".auth.marketingcloudapis.com")
-            );
-            assert_eq!(request.endpoint.url().path(), "/v2/token");
+            let endpoint = request.endpoint.nearest();
+            assert!(endpoint.host().ends_with(".auth.marketingcloudapis.com"));
+            assert_eq!(endpoint.url().path(), "/v2/token");
         }
     }
 }

@@ -1,12 +1,15 @@
-//! A door for the fuzz targets: an answer judged without the exchange around it.
+//! Doors for the fuzz targets: an answer judged, and requests made, without the exchange around them.
 
-use super::Outcome;
+use serde_json::Value;
+
 use super::answer::Answer;
 use super::presented::Presented;
+use super::request::{self, Filled};
 use super::verdict::{self, Context, Place};
+use super::{Outcome, call};
 use crate::base::{Now, Secret};
 use crate::net;
-use crate::spec::Integration;
+use crate::spec::{Grant, Integration, Part, Step};
 
 /// What `response` means to `integration`. `held` are the secrets of the attempt.
 pub fn judge(
@@ -42,5 +45,50 @@ pub fn judge(
     match verdict::judge(&answer, &context, &[]) {
         Ok((issued, _)) => Outcome::Issued(issued),
         Err(outcome) => *outcome,
+    }
+}
+
+/// The requests that `integration` makes if each of its steps is answered with `answer`; every secret
+/// is `secret`. Without those that cannot be made.
+pub fn requests(
+    integration: &Integration,
+    answer: &Value,
+    secret: &Secret,
+    now: Now,
+) -> Vec<net::Request> {
+    let mut filled = Filled {
+        credential: Some(secret.clone()),
+        ..Filled::default()
+    };
+    let mut fill = |part: &Part| {
+        if let Part::Secret(source) = part {
+            filled.secrets.push((source.clone(), secret.clone()));
+        }
+    };
+    match &integration.grant {
+        Grant::Steps(steps) => {
+            steps.walk(&mut fill);
+            let answers = vec![answer.clone(); steps.steps.len()];
+            let calls = steps
+                .steps
+                .iter()
+                .enumerate()
+                .filter_map(|(index, step)| match step {
+                    Step::Request(call) => {
+                        call::build(call, &filled, answers.get(..index)?, now.wall).ok()
+                    }
+                    Step::Assertion { .. } => None,
+                });
+            calls.map(|ready| ready.request).collect()
+        }
+        grant => {
+            let Some(request) = grant.request() else {
+                return Vec::new();
+            };
+            request.walk(&mut fill);
+            let endpoint = request.endpoint.nearest();
+            let built = request::build(request, endpoint, None, &filled, now.wall);
+            built.into_iter().map(|built| built.request).collect()
+        }
     }
 }
