@@ -165,6 +165,16 @@ impl Check<'_> {
     /// A URL, and what its host depends on.
     fn url(&mut self, path: &str, text: &str, place: Place) -> Option<Opening> {
         let template = self.text(path, text, place)?;
+        let is_secret = |hole: &&str| {
+            let param = self.provider.params.iter().find(|one| one.name == **hole);
+            BUILT_IN_SECRETS.contains(hole) || param.is_some_and(|param| param.secret)
+        };
+        if matches!(place, Place::Sent(_)) && template.holes().iter().any(is_secret) {
+            let message =
+                "has a secret in it, and URLs are shown: send it in query, headers, form or json";
+            self.report.problem(self.file, path, message);
+            return None;
+        }
         let chosen = |hole: &str| {
             let name = hole.split('.').next().unwrap_or_default();
             let found = self.provider.params.iter().find(|one| one.name == name);

@@ -267,6 +267,16 @@ fn a_hole_of_a_provider_file_is_held_to_where_it_stands() {
             "a secret parameter",
         ),
         (
+            format!("{secret}request.url = \"https://a.example/{{sha256({{x}})}}\""),
+            "request.url",
+            "has a secret in it",
+        ),
+        (
+            "request.url = \"https://a.example/{client_secret}\"".to_owned(),
+            "request.url",
+            "has a secret in it",
+        ),
+        (
             format!("{secret}api.headers.X-Key = \"{{x}}\""),
             "api.headers.X-Key",
             "a secret parameter",
