@@ -58,6 +58,7 @@ struct Memory {
     token: Option<Secret>,
     /// Told once, until it is another one.
     oddity: Option<Oddity>,
+    is_bound: bool,
 }
 
 /// A vendor that is asked.

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
+use super::claims;
 use crate::base::{HumanDuration, Timestamp};
 use crate::net;
 use crate::spec::{ResponseShape, Unit, find_any};
@@ -263,13 +262,7 @@ fn seconds_of(stamp: Timestamp) -> f64 {
 /// The smaller of `exp` seen from the answer's time and `exp - iat`. The signature is the API's
 /// business: only the times are read.
 pub(super) fn of_jwt(token: &str, answered_at: Timestamp) -> Option<Lifetime> {
-    let mut parts = token.split('.');
-    let (_header, payload, _signature) = (parts.next()?, parts.next()?, parts.next()?);
-    if parts.next().is_some() {
-        return None;
-    }
-    let payload = payload.trim_end_matches('=');
-    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
+    let claims = claims::of(token)?;
     let claim = |name: &str| claims.get(name).filter(|value| value.is_number());
     let expires = number(claim("exp")?)?;
     let left = expires - seconds_of(answered_at);
@@ -281,6 +274,8 @@ pub(super) fn of_jwt(token: &str, answered_at: Timestamp) -> Option<Lifetime> {
 mod tests {
     use super::*;
     use crate::spec::Path;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use serde_json::json;
 
     const NOW: i64 = 1_800_000_000;

@@ -1,12 +1,13 @@
 //! One vendor round trip: secrets in, a typed outcome out.
 //!
-//! `request` and `auth` say what is sent, `answer`, `lifetime`, `members` and `response` what came
-//! back (`granted` its refresh token), `verdict` what it means, with `presented` for what may be
-//! spent by being sent, `device` how a device flow begins: all pure. `assertion` signs JWTs, `candidates` says which secret is
-//! next. `endpoint` ties them to the network, `fixed` and `minted` are the sources that ask nobody,
-//! `source` makes them all; `validate` looks at keys before anything runs. `trace` writes an exchange
-//! down for a person, and `variation` says how it could be tried otherwise. Must not know when to ask
-//! again, or who waits.
+//! `request`, `call`, `body` and `auth` say what is sent, with `phrase` for what is only made then;
+//! `answer`, `lifetime`, `claims`, `members` and `response` what came back (`granted` its refresh token),
+//! `verdict` what it means, with `presented` for what may be spent by being sent, `device` how a device
+//! flow begins: all pure. `assertion` signs JWTs, `candidates` says which secret is next, `discovery` and
+//! `way` where to. `endpoint` ties them to the network, `fixed` and `minted` are the sources that ask
+//! nobody, `source` makes them all; `validate` looks at keys before anything runs. `trace` writes an
+//! exchange down for a person, and `variation` says how it could be tried otherwise. Must not know when
+//! to ask again, or who waits.
 //! Invariant: no secret and no token appears in a failure or a log line.
 
 mod answer;
@@ -15,6 +16,7 @@ mod auth;
 mod body;
 mod call;
 mod candidates;
+mod claims;
 mod device;
 mod discovery;
 mod endpoint;

@@ -10,6 +10,7 @@ use crate::base::{Issued, Secret};
 use crate::exchange::Outcome;
 use crate::exchange::assertion::{self, Material};
 use crate::exchange::candidates::Pair;
+use crate::exchange::claims;
 use crate::exchange::lifetime::Oddity;
 use crate::exchange::presented::Presented;
 use crate::exchange::request::{self, Filled};
@@ -195,6 +196,17 @@ impl Endpoint {
             tracing::warn!(integration.id = %id, "the token of {id} is strange: {oddity}");
         }
         memory.oddity = oddity;
+        let is_bound = claims::is_bound(issued.access_token.expose(), &issued.token_type);
+        if is_bound && !memory.is_bound {
+            let id = &self.integration.id;
+            tracing::warn!(
+                integration.id = %id,
+                "the token of {id} is bound to a key (DPoP) or a certificate (RFC 8705), which the caller \
+                 of the API does not have: the API will probably refuse it; turn that off for this client, \
+                 if the vendor allows it"
+            );
+        }
+        memory.is_bound = is_bound;
         Outcome::Issued(issued)
     }
 }
