@@ -1,5 +1,8 @@
 //! Text from a vendor, made fit for logs, errors and terminals.
 
+use std::cmp::{Ordering, Reverse};
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -8,6 +11,8 @@ use super::secret::Secret;
 
 /// At most this many characters of vendor text are shown.
 pub const VENDOR_TEXT_MAX: usize = 300;
+/// At most so much of a text is looked at: it may be as long as an answer.
+const READ_MAX: usize = 16 * 1024;
 /// Shorter secrets would blank out ordinary words.
 const SHORTEST: usize = 4;
 const MARK: &str = "[redacted]";
@@ -33,7 +38,27 @@ const LAZY: &AsciiSet = &CONTROLS
 /// Knows the secrets one exchange holds and removes them from text in every form they may take.
 #[derive(Default)]
 pub struct Redactor {
-    forms: Vec<zeroize::Zeroizing<String>>,
+    forms: BTreeSet<Form>,
+    is_blind: bool,
+}
+
+/// The longest first, or a short form would leave the rest of a longer one behind.
+#[derive(PartialEq, Eq)]
+struct Form(zeroize::Zeroizing<String>);
+
+impl Ord for Form {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let key = |form: &Self| Reverse(form.0.len());
+        key(self)
+            .cmp(&key(other))
+            .then_with(|| self.0.as_str().cmp(other.0.as_str()))
+    }
+}
+
+impl PartialOrd for Form {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 impl std::fmt::Debug for Redactor {
@@ -81,25 +106,50 @@ impl Redactor {
             upper,
         ];
         let lower = percent.each_ref().map(|form| lower_escapes(form));
-        for form in forms.into_iter().chain(percent).chain(lower) {
-            if !self.forms.iter().any(|known| **known == form) {
-                self.forms.push(zeroize::Zeroizing::new(form));
-            }
-        }
-        // The longest first, or a short form would leave the rest of a longer one behind.
-        self.forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
+        let all = forms.into_iter().chain(percent).chain(lower);
+        self.forms
+            .extend(all.map(|form| Form(zeroize::Zeroizing::new(form))));
+    }
+
+    /// There are more secrets than it can know: no text is shown from now on.
+    pub fn blind(&mut self) {
+        self.is_blind = true;
     }
 
     /// Whether `text` holds a known secret in any form.
     pub fn finds_in(&self, text: &str) -> bool {
-        self.forms.iter().any(|form| text.contains(form.as_str()))
+        self.is_blind || self.forms.iter().any(|form| text.contains(form.0.as_str()))
+    }
+
+    /// The beginning of a long text, cut through no secret.
+    fn beginning<'a>(&self, text: &'a str) -> &'a str {
+        if text.len() <= READ_MAX {
+            return text;
+        }
+        let longest = self.forms.first().map_or(0, |form| form.0.len());
+        let mut end = text.floor_char_boundary(READ_MAX.saturating_sub(longest));
+        let read = text
+            .get(..text.floor_char_boundary(READ_MAX))
+            .unwrap_or_default();
+        // A secret that begins before the end is read whole; so it is cut behind it.
+        for form in &self.forms {
+            for (at, found) in read.match_indices(form.0.as_str()) {
+                if at < end {
+                    end = end.max(at + found.len());
+                }
+            }
+        }
+        read.get(..end).unwrap_or_default()
     }
 
     /// `text` without secrets, queries of URLs, control and bidi characters, cut to
     /// [`VENDOR_TEXT_MAX`] characters.
     pub fn clean(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for form in &self.forms {
+        if self.is_blind && !text.is_empty() {
+            return MARK.to_owned();
+        }
+        let mut text = self.beginning(text).to_owned();
+        for Form(form) in &self.forms {
             if text.contains(form.as_str()) {
                 text = text.replace(form.as_str(), MARK);
             }
@@ -239,6 +289,27 @@ mod tests {
             redactor.clean("see https://v.example/x?code=1&t=2 and http://w.example/y now"),
             "see https://v.example/x?… and http://w.example/y now"
         );
+    }
+
+    #[test]
+    fn a_long_text_is_cut_through_no_secret() {
+        let secret = "s3cret-of-some-length-0123456789";
+        let redactor = Redactor::new([&Secret::new(secret)]);
+        // Nothing is to be seen but the secret, wherever the text is cut.
+        for before in READ_MAX - 2 * secret.len()..READ_MAX + 3 {
+            let text = format!("{}{secret}{}", " ".repeat(before), " ".repeat(READ_MAX));
+            let shown = redactor.clean(&text);
+            assert!(matches!(shown.as_str(), "" | MARK), "{before}: {shown}");
+        }
+    }
+
+    #[test]
+    fn more_secrets_than_can_be_known_leave_nothing_to_show() {
+        let mut redactor = Redactor::default();
+        redactor.blind();
+        assert_eq!(redactor.clean("anything"), MARK);
+        assert_eq!(redactor.clean(""), "");
+        assert!(redactor.finds_in("anything"));
     }
 
     proptest::proptest! {

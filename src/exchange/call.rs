@@ -2,7 +2,7 @@
 //!
 //! Invariant: whatever an answer says, a request goes to a host that the configuration names.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use url::Url;
 
 use super::answer::Answer;
@@ -35,7 +35,7 @@ pub(super) fn build(
         .with_answers(answers);
     let endpoint = match &call.url {
         CallUrl::Known(endpoint) => endpoint.clone(),
-        CallUrl::Made { url, host } => made(url, host, &moment)?,
+        CallUrl::Made { url, host } => made(url, host, &moment, filled)?,
     };
     let mut url = endpoint.url().clone();
     body::put_in_query(&mut url, &fields(&call.query, &moment)?);
@@ -73,7 +73,12 @@ fn fields(pairs: &[(String, Phrase)], moment: &Moment<'_>) -> Result<Vec<(String
 }
 
 /// A URL with what earlier steps brought.
-fn made(url: &Phrase, host: &MadeHost, moment: &Moment<'_>) -> Result<Endpoint, Unsendable> {
+fn made(
+    url: &Phrase,
+    host: &MadeHost,
+    moment: &Moment<'_>,
+    filled: &Filled,
+) -> Result<Endpoint, Unsendable> {
     let mut text = String::new();
     for part in url.parts() {
         if let Part::Text(literal) = part {
@@ -101,7 +106,14 @@ fn made(url: &Phrase, host: &MadeHost, moment: &Moment<'_>) -> Result<Endpoint, 
         }
     };
     if !named {
-        let host = Redactor::default().clean(endpoint.host());
+        let held: Vec<Secret> = filled.held().collect();
+        // A host has no capital letters.
+        let held: Vec<Secret> = held
+            .iter()
+            .map(|secret| Secret::new(secret.expose().to_lowercase()))
+            .chain(held.iter().cloned())
+            .collect();
+        let host = Redactor::new(&held).clean(endpoint.host());
         return Err(Unsendable::Url(format!(
             "leads to '{host}', which is not among its hosts"
         )));
@@ -109,20 +121,45 @@ fn made(url: &Phrase, host: &MadeHost, moment: &Moment<'_>) -> Result<Endpoint, 
     Ok(endpoint)
 }
 
-/// The answer of a step before the last, if all is there that later ones need.
+/// What later steps take of an answer may be as long as this, all in all.
+const TAKEN_MAX: usize = 128 * 1024;
+
+/// What later steps need of the answer of a step before the last, and nothing else of it: if all of it
+/// is there.
 pub(super) fn read(answer: &Answer, wanted: &[Path]) -> Result<Value, Unreadable> {
     let json = response::json(answer)?;
-    let there = |path: &Path| path.find(json).is_some_and(|value| !value.is_null());
-    match wanted.iter().find(|path| !there(path)) {
-        Some(missing) => Err(Unreadable::NoMember(missing.clone())),
-        None => Ok(json.clone()),
+    let mut taken = Value::Object(Map::new());
+    let mut room = TAKEN_MAX;
+    for path in wanted {
+        let found = path.find(json).filter(|value| !value.is_null());
+        let found = found.ok_or_else(|| Unreadable::NoMember(path.clone()))?;
+        let size = found.to_string().len();
+        room = room.checked_sub(size).ok_or(Unreadable::TooMuchTaken)?;
+        put(&mut taken, path.steps(), found.clone());
     }
+    Ok(taken)
 }
 
-/// What later steps take of an answer: it may be a secret under any name.
-pub(super) fn texts_at(answer: &Value, wanted: &[Path]) -> Vec<Secret> {
-    let text = |path: &Path| path.find(answer)?.as_str().map(Secret::new);
-    wanted.iter().filter_map(text).collect()
+/// Puts a value where its path finds it again; a list becomes an object whose members are numbers.
+fn put(into: &mut Value, steps: &[String], value: Value) {
+    let Some((step, rest)) = steps.split_first() else {
+        *into = value;
+        return;
+    };
+    if into.is_array() {
+        // It was taken as a whole, by a shorter path.
+        return;
+    }
+    if !into.is_object() {
+        *into = Value::Object(Map::new());
+    }
+    if let Some(members) = into.as_object_mut() {
+        put(
+            members.entry(step.as_str()).or_insert(Value::Null),
+            rest,
+            value,
+        );
+    }
 }
 
 #[cfg(test)]

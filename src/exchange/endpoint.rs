@@ -59,6 +59,8 @@ struct Memory {
     /// Told once, until it is another one.
     oddity: Option<Oddity>,
     is_bound: bool,
+    /// What the chain before was made of: a vendor may repeat that as well.
+    chain: Option<Box<[Secret]>>,
 }
 
 /// A vendor that is asked.

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::base::Secret;
+use crate::base::{Redactor, Secret};
 use crate::spec::ResponseShape;
 
 /// At most this much JSON is kept.
@@ -89,13 +89,13 @@ fn whole_url(text: &str) -> String {
 }
 
 fn strip(members: &mut Map<String, Value>, held: &[Secret]) {
-    members.retain(|name, value| !is_private(name) && passes(value, held));
+    members.retain(|name, value| !is_private(name) && !echoes(name, held) && passes(value, held));
 }
 
 /// Whether a value may stay; what lies inside it is stripped.
 fn passes(value: &mut Value, held: &[Secret]) -> bool {
     match value {
-        Value::String(text) => !held.iter().any(|secret| is_echo(text, secret.expose())),
+        Value::String(text) => !echoes(text, held),
         Value::Array(items) => {
             items.retain_mut(|item| passes(item, held));
             true
@@ -106,6 +106,11 @@ fn passes(value: &mut Value, held: &[Secret]) -> bool {
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => true,
     }
+}
+
+/// Whether a text is one of ours, sent back.
+pub(super) fn echoes(text: &str, held: &[Secret]) -> bool {
+    held.iter().any(|secret| is_echo(text, secret.expose()))
 }
 
 /// A short secret may be part of many a text; a long one is there because it was sent back, as in
@@ -125,21 +130,65 @@ pub(super) fn plain(name: &str) -> String {
         .collect()
 }
 
+/// Texts that must not be shown, as many as anybody has.
+#[derive(Debug, Default)]
+pub(super) struct Tokens {
+    pub(super) known: Vec<Secret>,
+    /// There were more: then no text can be trusted to be free of them.
+    pub(super) are_more: bool,
+}
+
+impl Tokens {
+    pub(super) const MOST: usize = 64;
+
+    pub(super) fn push(&mut self, text: &str) {
+        self.push_secret(Secret::new(text));
+    }
+
+    pub(super) fn push_secret(&mut self, secret: Secret) {
+        if self.known.len() < Self::MOST {
+            self.known.push(secret);
+        } else {
+            self.are_more = true;
+        }
+    }
+
+    /// Everything within a value: a secret under whatever name.
+    pub(super) fn push_all(&mut self, value: &Value) {
+        match value {
+            Value::String(text) => self.push(text),
+            Value::Number(number) => self.push(&number.to_string()),
+            Value::Array(items) => items.iter().for_each(|item| self.push_all(item)),
+            Value::Object(members) => members.values().for_each(|value| self.push_all(value)),
+            Value::Null | Value::Bool(_) => {}
+        }
+    }
+
+    pub(super) fn hide_from(&self, redactor: &mut Redactor) {
+        for token in &self.known {
+            redactor.add(token);
+        }
+        if self.are_more {
+            redactor.blind();
+        }
+    }
+}
+
 /// Every string in an answer that is a token or a secret by its place or name.
-pub(super) fn tokens_in(answer: &Value, shape: &ResponseShape) -> Vec<Secret> {
-    let mut found = Vec::new();
+pub(super) fn tokens_in(answer: &Value, shape: &ResponseShape) -> Tokens {
+    let mut found = Tokens::default();
     for path in shape.access_token.iter().chain(&shape.refresh_token) {
         if let Some(Value::String(text)) = path.find(answer) {
-            found.push(Secret::new(text.as_str()));
+            found.push(text);
         }
     }
     collect(answer, false, &mut found);
     found
 }
 
-fn collect(value: &Value, private: bool, found: &mut Vec<Secret>) {
+fn collect(value: &Value, private: bool, found: &mut Tokens) {
     match value {
-        Value::String(text) if private => found.push(Secret::new(text.as_str())),
+        Value::String(text) if private => found.push(text),
         Value::Array(items) => {
             for item in items {
                 collect(item, private, found);
@@ -286,7 +335,29 @@ mod tests {
         let answer = json!({"access_token": "a", "x": {"refreshToken": ["r"], "accessToken": "b"}});
         let found = tokens_in(&answer, &ResponseShape::default());
         for text in ["a", "b", "r"] {
-            assert!(found.contains(&Secret::new(text)), "{text}");
+            assert!(found.known.contains(&Secret::new(text)), "{text}");
         }
+        assert!(!found.are_more);
+    }
+
+    /// A vendor can make as many as an answer has room for.
+    #[test]
+    fn more_tokens_than_anybody_has_hide_all_text() {
+        let many: Vec<String> = (0..100_000).map(|number| format!("{number:05}")).collect();
+        let found = tokens_in(&json!({"refresh_token": many}), &ResponseShape::default());
+        assert_eq!(found.known.len(), Tokens::MOST);
+        let mut redactor = Redactor::default();
+        found.hide_from(&mut redactor);
+        assert_eq!(redactor.clean("99999 and more"), "[redacted]");
+    }
+
+    #[test]
+    fn what_is_sent_back_passes_under_no_name() {
+        let answer = json!({"s3cret-of-ours": 1, "n": {"s3cret-of-ours": 2, "k": "v"}});
+        let shape = ResponseShape::default();
+        assert_eq!(
+            kept(answer, &shape, &["s3cret-of-ours"]),
+            json!({"n": {"k": "v"}})
+        );
     }
 }

@@ -65,8 +65,10 @@ pub(super) enum Unsendable {
     #[error("the request {0}")]
     Unmade(#[from] Unmade),
     /// Of a URL that an answer leads to.
-    #[error("the request leads to a URL that {0}")]
+    #[error("its URL {0}")]
     Url(String),
+    #[error("more texts are taken of answers than can be kept from being shown")]
+    TooManyTexts,
 }
 
 /// A request, and what must not be shown of it besides the secrets that it was made of.

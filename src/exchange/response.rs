@@ -28,6 +28,8 @@ pub(super) enum Unreadable {
     /// Of a step before the last.
     #[error("there is nothing at '{0}', which a later step needs")]
     NoMember(Path),
+    #[error("what later steps take of it is longer than can be kept")]
+    TooMuchTaken,
     #[error("the body is no token of 1 to 65536 printable characters without spaces")]
     NotRaw,
     #[error(
@@ -100,6 +102,7 @@ pub(super) fn normalise(
         serde_json::Map::new()
     });
     let scope = find_any(&shape.scope, json).and_then(scope);
+    let scope = scope.filter(|text| !members::echoes(text, &known));
     let scope = scope.filter(|text| {
         let fits = text.len() <= members::MAX_BYTES;
         if !fits {

@@ -120,6 +120,8 @@ pub(super) struct Shown<'a> {
     credential: &'a str,
     /// Parameters and headers that are written in the configuration as they are sent.
     plain: Vec<(&'a str, &'a str)>,
+    /// Members of the answer that later requests are made of: secrets under whatever name.
+    taken: Vec<Path>,
 }
 
 impl<'a> Shown<'a> {
@@ -134,6 +136,7 @@ impl<'a> Shown<'a> {
             client_id: request.client_id.as_deref().unwrap_or_default(),
             credential: credential.filter(|_| !signs).map_or("", Secret::expose),
             plain: params.chain(own).chain(headers).collect(),
+            taken: Vec::new(),
         }
     }
 
@@ -141,6 +144,7 @@ impl<'a> Shown<'a> {
         steps: &'a Steps,
         call: &'a Call,
         credential: Option<&'a Secret>,
+        taken: Vec<Path>,
     ) -> Self {
         let pairs = call.headers.iter().chain(&call.query);
         let mut plain: Vec<(&str, &str)> = pairs.filter_map(plain_text).collect();
@@ -162,6 +166,7 @@ impl<'a> Shown<'a> {
             client_id: steps.client_id.as_deref().unwrap_or_default(),
             credential: credential.map_or("", Secret::expose),
             plain,
+            taken,
         }
     }
 }
@@ -179,6 +184,7 @@ pub(super) struct Look {
     sent: Sent,
     proxy: Option<String>,
     held: Vec<Secret>,
+    taken: Vec<Path>,
     encoding_matters: bool,
     padded: bool,
 }
@@ -203,6 +209,7 @@ impl Look {
             sent: show.request(request),
             proxy,
             held,
+            taken: shown.taken,
         }
     }
 
@@ -224,7 +231,10 @@ impl Look {
             _ => None,
         };
         let (answered, trouble) = match answer {
-            Ok(response) => (Some(answered(response, shape, redactor)), None),
+            Ok(response) => {
+                let answered = answered(response, shape, &self.taken, redactor);
+                (Some(answered), None)
+            }
             Err(error) => {
                 let reason = redactor.clean(&error.reason);
                 let error = net::Error {
@@ -330,7 +340,7 @@ impl Show<'_> {
     }
 
     /// Texts by the name they stand under; what is no text was written so in the configuration, or is
-    /// a number.
+    /// a number of an earlier answer. Names may be made of secrets too.
     fn json_value(&self, name: &str, value: Value) -> Value {
         match value {
             Value::String(text) => {
@@ -344,10 +354,11 @@ impl Show<'_> {
             Value::Object(members) => {
                 let shown = members.into_iter().map(|(name, value)| {
                     let shown = self.json_value(&name, value);
-                    (name, shown)
+                    (self.redactor.clean(&name), shown)
                 });
                 Value::Object(shown.collect::<Map<_, _>>())
             }
+            Value::Number(number) if self.is_secret(&number.to_string()) => Value::from(HIDDEN),
             other => other,
         }
     }
@@ -387,7 +398,12 @@ impl Show<'_> {
     }
 }
 
-fn answered(response: &net::Response, shape: &ResponseShape, mut redactor: Redactor) -> Answered {
+fn answered(
+    response: &net::Response,
+    shape: &ResponseShape,
+    taken: &[Path],
+    mut redactor: Redactor,
+) -> Answered {
     let bytes = response.body.as_slice();
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let json: Option<Value> = serde_json::from_slice(bytes).ok();
@@ -397,10 +413,15 @@ fn answered(response: &net::Response, shape: &ResponseShape, mut redactor: Redac
     let body = match json {
         Some(Value::String(_)) if good && shape.is_raw => HIDDEN.to_owned(),
         Some(mut json) => {
-            for token in members::tokens_in(&json, shape) {
-                redactor.add(&token);
+            let mut tokens = members::tokens_in(&json, shape);
+            for path in taken {
+                if let Some(value) = path.find(&json) {
+                    tokens.push_all(value);
+                }
             }
-            for path in shape.access_token.iter().chain(&shape.refresh_token) {
+            tokens.hide_from(&mut redactor);
+            let tokens = shape.access_token.iter().chain(&shape.refresh_token);
+            for path in tokens.chain(taken) {
                 hide(&mut json, path);
             }
             let shown = if good {

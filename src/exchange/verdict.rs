@@ -135,7 +135,7 @@ pub(super) fn judged<T>(
     success: &[&Success],
     read: impl FnOnce(&Answer) -> Result<T, Unreadable>,
 ) -> Result<T, Box<Outcome>> {
-    let failed_inside = failed_inside(answer, success);
+    let failed_inside = failed_inside(answer, success) || refuses_to_extend(answer, context);
     let mut unreadable = None;
     if answer.is_success() && !failed_inside {
         match read(answer) {
@@ -229,9 +229,7 @@ fn refused(
 fn redactor(answer: &Answer, context: &Context<'_>) -> Redactor {
     let mut redactor = Redactor::new(context.held);
     if let Some(json) = &answer.json {
-        for token in members::tokens_in(json, context.shape) {
-            redactor.add(&token);
-        }
+        members::tokens_in(json, context.shape).hide_from(&mut redactor);
     }
     redactor
 }
@@ -240,6 +238,16 @@ fn redactor(answer: &Answer, context: &Context<'_>) -> Redactor {
 fn failed_inside(answer: &Answer, success: &[&Success]) -> bool {
     let held = |json| success.iter().all(|one| response::holds(one, json));
     answer.is_success() && answer.json.as_ref().is_some_and(|json| !held(json))
+}
+
+/// Whether the member by which an answer without a token prolongs the one before says otherwise.
+fn refuses_to_extend(answer: &Answer, context: &Context<'_>) -> bool {
+    let Some(json) = answer.json.as_ref().filter(|_| context.prolongs.is_some()) else {
+        return false;
+    };
+    let says_otherwise =
+        |(path, wanted): &(Path, Scalar)| path.find(json).is_some_and(|found| !wanted.holds(found));
+    answer.is_success() && context.shape.extended.iter().any(says_otherwise)
 }
 
 fn code_of(class: OutcomeClass, status: u16) -> ErrorCode {

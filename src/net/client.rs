@@ -38,11 +38,11 @@ pub struct Request {
     pub body: Zeroizing<Vec<u8>>,
 }
 
-/// Neither the query nor headers nor the body: each may hold a secret.
+/// Neither path nor query nor headers nor the body: each may hold a secret.
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let host = self.url.host_str().unwrap_or_default();
-        write!(f, "Request({} {host}{})", self.method, self.url.path())
+        write!(f, "Request({} {host})", self.method)
     }
 }
 

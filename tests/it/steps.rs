@@ -233,7 +233,9 @@ async fn an_answer_leads_to_no_host_that_nobody_named() {
             .until("x", |status| !status["last_error"].is_null())
             .await;
         assert!(
-            status["last_error"].to_string().contains("leads to a URL"),
+            status["last_error"]
+                .to_string()
+                .contains("in step 2: the request cannot be made"),
             "{status}"
         );
     }

@@ -179,9 +179,32 @@ fn a_step_brings_what_later_ones_need_or_nothing() {
         };
         Answer::read(&response, &crate::spec::ResponseShape::default(), now)
     };
-    let wanted: Vec<Path> = ["a", "b.c"].map(|path| Path::parse(path).unwrap()).into();
-    let good = read(&answer(r#"{"a":"x","b":{"c":7}}"#), &wanted).unwrap();
-    assert_eq!(texts_at(&good, &wanted), [Secret::new("x")]);
+    let paths = |paths: &[&str]| -> Vec<Path> {
+        paths
+            .iter()
+            .map(|path| Path::parse(path).unwrap())
+            .collect()
+    };
+    let wanted = paths(&["a", "b.c"]);
+    // Nothing else of it is kept.
+    let good = read(&answer(r#"{"a":"x","b":{"c":7,"d":"y"},"e":[1]}"#), &wanted).unwrap();
+    assert_eq!(good, json!({"a": "x", "b": {"c": 7}}));
+    // Whatever is found in what is kept is what was there.
+    let body = r#"{"l":[{"t":"u"},"v"],"o":{"p":{"q":1}}}"#;
+    let whole: Value = serde_json::from_str(body).unwrap();
+    for wanted in [
+        &["l.0.t", "l.1", "o.p"][..],
+        &["o", "o.p.q", "l", "l.0.t"],
+        &["o.p.q", "o", "l.0.t", "l"],
+    ] {
+        let wanted = paths(wanted);
+        let taken = read(&answer(body), &wanted).unwrap();
+        for path in &wanted {
+            assert_eq!(path.find(&taken), path.find(&whole), "{path}");
+        }
+    }
+    let long = format!(r#"{{"a":"{}","b":{{"c":1}}}}"#, "x".repeat(TAKEN_MAX));
+    assert_eq!(read(&answer(&long), &wanted), Err(Unreadable::TooMuchTaken));
     for (body, why) in [
         (r#"{"a":"x"}"#, Unreadable::NoMember(wanted[1].clone())),
         (

@@ -48,7 +48,7 @@ impl Endpoint {
         });
         let sent_at = self.clock.now();
         tracing::debug!(
-            integration.id = %id, endpoint = %shot.aim.endpoint,
+            integration.id = %id, host = %shot.aim.way.host,
             secret.index = shot.secret_in_use, "asking for a token for {id}"
         );
         crash_point(CrashPoint::BeforeRequest);

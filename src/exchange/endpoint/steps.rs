@@ -8,11 +8,13 @@ use serde_json::{Value, json};
 use super::sending::Shot;
 use super::token::off_thread;
 use super::{Endpoint, Exchange, Tried};
-use crate::base::Secret;
+use crate::base::{ErrorCode, Secret};
 use crate::exchange::answer::Answer;
 use crate::exchange::call::{self, Ready};
+use crate::exchange::fixed::failure;
+use crate::exchange::members::Tokens;
 use crate::exchange::presented::Presented;
-use crate::exchange::request::Built;
+use crate::exchange::request::{Built, Unsendable};
 use crate::exchange::trace::Shown;
 use crate::exchange::verdict::{self, Place};
 use crate::exchange::way::Aim;
@@ -22,10 +24,10 @@ use crate::spec::{Call, Grant, Step, Steps, StepsKind};
 /// What a chain has come to.
 #[derive(Default)]
 struct Chain {
-    /// What each step brought.
+    /// What each step brought, as far as later ones need it.
     answers: Vec<Value>,
-    /// Tokens in those answers, which no later error may show.
-    tokens: Vec<Secret>,
+    /// What is in those answers and was made of secrets for those requests: no later error may show it.
+    tokens: Tokens,
 }
 
 impl Endpoint {
@@ -35,11 +37,23 @@ impl Endpoint {
             return Tried::Done(self.unavailable("there is nobody to ask"));
         };
         let mut chain = Chain::default();
+        let tried = self.walk(steps, exchange, &mut chain).await;
+        let tokens = chain.tokens.known;
+        self.memory().chain = (!tokens.is_empty()).then(|| tokens.into());
+        tried
+    }
+
+    async fn walk(
+        &self,
+        steps: &Arc<Steps>,
+        exchange: &mut Exchange<'_>,
+        chain: &mut Chain,
+    ) -> Tried {
         let mut asked = false;
         for (index, step) in steps.steps.iter().enumerate() {
             let call = match step {
                 Step::Assertion { .. } => {
-                    match self.sign_step(steps, index, exchange, &mut chain).await {
+                    match self.sign_step(steps, index, exchange, chain).await {
                         Ok(()) => continue,
                         Err(why) => return Tried::Unusable(why),
                     }
@@ -49,6 +63,7 @@ impl Endpoint {
             let now = self.clock.now().wall;
             let ready = match call::build(call, &exchange.filled, &chain.answers, now) {
                 Ok(ready) => ready,
+                Err(error) if asked => return Tried::Done(self.unfit(index, &error)),
                 Err(error) => return Tried::Done(self.unavailable(&error.to_string())),
             };
             let endpoint = ready.endpoint.clone();
@@ -65,7 +80,7 @@ impl Endpoint {
                 endpoint: &endpoint,
                 way: &way,
             };
-            let taken = self.take_step((steps, index, call), (ready, aim), exchange, &mut chain);
+            let taken = self.take_step((steps, index, call), (ready, aim), exchange, chain);
             let outcome = taken.await;
             drop(permit);
             if let Some(outcome) = outcome {
@@ -73,6 +88,19 @@ impl Endpoint {
             }
         }
         Tried::Done(self.unavailable("no request holds a token"))
+    }
+
+    /// An answer that the next request cannot be made of: the vendor is not asked again for a while.
+    fn unfit(&self, index: usize, error: &Unsendable) -> Outcome {
+        let description =
+            format!("in step {index}: the request cannot be made of what came before: {error}");
+        let mut failure = failure(ErrorCode::RequestRejected, description, self.clock.now());
+        failure.hint = Some(
+            "compare what this step takes of earlier answers, and its 'hosts', with what the vendor \
+             answers: 'token-broker doctor' shows it"
+                .to_owned(),
+        );
+        Outcome::BadRequest(failure)
     }
 
     async fn sign_step(
@@ -95,7 +123,7 @@ impl Endpoint {
         };
         let signed = off_thread(sign, &mut exchange.budget).await?;
         chain.answers.push(json!({ "assertion": signed.expose() }));
-        chain.tokens.push(signed);
+        chain.tokens.push_secret(signed);
         Ok(())
     }
 
@@ -114,8 +142,12 @@ impl Endpoint {
             pair,
             ..
         } = exchange;
-        let mut derived = ready.derived;
-        derived.extend(chain.tokens.iter().cloned());
+        for form in ready.derived {
+            chain.tokens.push_secret(form);
+        }
+        let mut derived = chain.tokens.known.clone();
+        derived.extend(self.memory().chain.iter().flatten().cloned());
+        let wanted = steps.wanted_of(index);
         let shot = Shot {
             aim,
             place: match steps.kind {
@@ -129,7 +161,7 @@ impl Endpoint {
         };
         let shown = trace
             .as_ref()
-            .map(|_| Shown::of_call(steps, call, filled.credential.as_ref()));
+            .map(|_| Shown::of_call(steps, call, filled.credential.as_ref(), wanted.clone()));
         let built = Built {
             request: ready.request,
             derived: Vec::new(),
@@ -144,18 +176,32 @@ impl Endpoint {
                 Err(outcome) => *outcome,
             })
         } else {
-            let wanted = steps.wanted_of(index);
+            let shape = &self.integration.response;
+            let mut private = Tokens::default();
             let judged = self.judge(&back, &shot, |answer, context| {
-                let read = |answer: &Answer| call::read(answer, &wanted);
+                let read = |answer: &Answer| {
+                    let taken = call::read(answer, &wanted)?;
+                    if let Some(json) = &answer.json {
+                        private = members::tokens_in(json, shape);
+                    }
+                    Ok(taken)
+                };
                 verdict::judged(answer, context, &[&call.success], read)
             });
             match judged {
-                Ok(answer) => {
-                    let shape = &self.integration.response;
-                    chain.tokens.extend(members::tokens_in(&answer, shape));
-                    chain.tokens.extend(call::texts_at(&answer, &wanted));
-                    chain.answers.push(answer);
-                    None
+                Ok(taken) => {
+                    chain.tokens.push_all(&taken);
+                    chain.answers.push(taken);
+                    let room = Tokens::MOST.saturating_sub(chain.tokens.known.len());
+                    chain
+                        .tokens
+                        .known
+                        .extend(private.known.into_iter().take(room));
+                    // More than can be hidden is more than anybody needs.
+                    chain
+                        .tokens
+                        .are_more
+                        .then(|| self.unfit(index + 1, &Unsendable::TooManyTexts))
                 }
                 Err(outcome) => Some(*outcome),
             }

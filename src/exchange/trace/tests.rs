@@ -89,7 +89,7 @@ fn shown(status: u16, body: &str) -> String {
         body: Zeroizing::new(body.as_bytes().to_vec()),
     };
     let redactor = Redactor::new([&Secret::new("canary-secret")]);
-    answered(&response, &ResponseShape::default(), redactor).body
+    answered(&response, &ResponseShape::default(), &[], redactor).body
 }
 
 #[test]
