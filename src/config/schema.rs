@@ -184,7 +184,7 @@ const ASSERTION_OF_PROVIDERS: &[Key] = ASSERTION.split_at(SECRETS_OF_ASSERTIONS)
 const CLIENT_ASSERTION_OF_PROVIDERS: &[Key] = CLIENT_ASSERTION.split_at(SECRETS_OF_ASSERTIONS).1;
 
 /// Parameters of the standards that a vendor may call otherwise.
-const PARAMETER_NAMES: &[Key] = &[
+pub(super) const PARAMETER_NAMES: &[Key] = &[
     key("grant_type", Text),
     key("client_id", Text),
     key("client_secret", Text),

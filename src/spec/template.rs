@@ -24,9 +24,10 @@ pub enum TemplateError {
     Unclosed,
     #[error("has a '}}' without '{{' (write '}}}}' for a brace itself)")]
     Unopened,
-    #[error("has '{{{0}}}': a name in braces is letters, digits, '_', '-' and '.'")]
-    BadName(String),
-    #[error("has an unknown function '{0}': there are {names}", names = Function::names())]
+    #[error("has a hole whose name is not letters, digits, '_', '-' and '.'")]
+    BadName,
+    /// Its name, if it is one: anything else may be part of a value.
+    #[error("has an unknown function{0}: there are {names}", names = Function::names())]
     UnknownFunction(String),
     #[error("has functions in one another more than {MAX_DEPTH} deep")]
     TooDeep,
@@ -169,13 +170,12 @@ impl Parser<'_> {
 
     fn hole(&mut self, depth: usize) -> Result<Piece, TemplateError> {
         let mut name = String::new();
-        let shown = |name: &str| name.chars().take(40).collect();
         loop {
             match self.chars.next() {
                 Some('}') if !name.is_empty() && name.chars().all(self.in_name) => {
                     return Ok(Piece::Member(name));
                 }
-                Some('}') => return Err(TemplateError::BadName(shown(&name))),
+                Some('}') => return Err(TemplateError::BadName),
                 Some('(') => {
                     let Some(function) = Function::parse(&name) else {
                         return Err(TemplateError::UnknownFunction(shown(&name)));
@@ -189,6 +189,16 @@ impl Parser<'_> {
                 None => return Err(TemplateError::Unclosed),
             }
         }
+    }
+}
+
+/// ` 'name'`, or nothing where it is none.
+fn shown(name: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-');
+    if !name.is_empty() && name.len() <= 20 && name.chars().all(is_plain) {
+        format!(" '{name}'")
+    } else {
+        String::new()
     }
 }
 
@@ -237,19 +247,26 @@ mod tests {
         for (text, error) in [
             ("{a", TemplateError::Unclosed),
             ("a}", TemplateError::Unopened),
-            ("{}", TemplateError::BadName(String::new())),
-            ("{a b}", TemplateError::BadName("a b".to_owned())),
-            ("{rot13(a)}", TemplateError::UnknownFunction("rot13".into())),
+            ("{}", TemplateError::BadName),
+            ("{a b}", TemplateError::BadName),
+            (
+                "{rot13(a)}",
+                TemplateError::UnknownFunction(" 'rot13'".into()),
+            ),
+            (
+                "{S3cret p@ss(a)}",
+                TemplateError::UnknownFunction(String::new()),
+            ),
             ("{(a)}", TemplateError::UnknownFunction(String::new())),
             ("{base64(a)", TemplateError::Unclosed),
-            ("{base64({a)}", TemplateError::BadName("a)".to_owned())),
+            ("{base64({a)}", TemplateError::BadName),
         ] {
             assert_eq!(Template::parse(text), Err(error), "{text}");
         }
         let deep = "{upper(".repeat(5) + &")}".repeat(5);
         assert_eq!(Template::parse(&deep), Err(TemplateError::TooDeep));
-        let said = TemplateError::UnknownFunction("rot13".into()).to_string();
-        assert!(said.contains("base64, upper"), "{said}");
+        let said = TemplateError::UnknownFunction(shown("rot13")).to_string();
+        assert!(said.contains("'rot13': there are base64, upper"), "{said}");
     }
 
     proptest::proptest! {

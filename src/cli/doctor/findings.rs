@@ -176,13 +176,13 @@ fn issued_findings(one: &Examination, issued: &Issued, found: &mut Vec<Finding>)
 }
 
 fn other_secret(one: &Examination, issued: &Issued) -> Option<Finding> {
-    let index = issued
-        .secret_in_use
-        .filter(|_| one.trace.attempts.len() > 1)?;
+    // Requests of a chain are attempts too, and none of them was refused.
+    let refused = |attempt: &&Attempt| attempt.outcome == "bad_credential";
+    let refused = one.trace.attempts.iter().filter(refused).count();
+    let index = issued.secret_in_use.filter(|_| refused > 0)?;
     let says = format!(
-        "client secret {} was taken after {} refused",
+        "client secret {} was taken after {refused} refused",
         index + 1,
-        one.trace.attempts.len() - 1
     );
     let finding = Finding::new(Level::Warning, "secret_refused", says);
     Some(finding.advise("remove secrets that the vendor does not take any more"))

@@ -9,6 +9,7 @@ mod url;
 mod value;
 
 pub(super) use phrase::{Realm, step_hole};
+pub(super) use url::UrlOf;
 #[cfg(feature = "fuzzing")]
 pub(super) use url::land;
 
@@ -35,6 +36,7 @@ pub(super) struct Parameters<'a> {
     /// Whether there is one, so that `{client_secret}` stands for something.
     client_secret: bool,
     username: Option<String>,
+    username_is_used: bool,
     password: Option<SecretSource>,
     missing: Vec<String>,
 }
@@ -63,6 +65,7 @@ impl<'a> Parameters<'a> {
             client_id: None,
             client_secret: false,
             username: None,
+            username_is_used: false,
             password: None,
             missing: Vec::new(),
         }
@@ -86,6 +89,11 @@ impl<'a> Parameters<'a> {
         (self.username.clone(), self.password.clone())
     }
 
+    /// Whether anything had a hole for it.
+    pub(super) fn username_is_used(&self) -> bool {
+        self.username_is_used
+    }
+
     fn problem(&self, node: &Node, path: &str, message: &str, report: &mut Report) -> Gap {
         let at = format!("integrations.{}.{path}", self.definition.id);
         report.problem(node.file(), node.key(&at), message);
@@ -96,7 +104,10 @@ impl<'a> Parameters<'a> {
     fn lookup(&mut self, name: &str, report: &mut Report) -> Option<Result<(String, bool), Gap>> {
         match name {
             "client_id" => return self.client_id.clone().map(|id| Ok((id, false))),
-            "username" => return self.username.clone().map(|user| Ok((user, false))),
+            "username" => {
+                self.username_is_used = true;
+                return self.username.clone().map(|user| Ok((user, false)));
+            }
             _ => {}
         }
         let (first, rest) = match name.split_once('.') {
@@ -182,6 +193,14 @@ impl<'a> Parameters<'a> {
             .ok_or(Gap::Absent)?;
         let template = self.parse(node, text, path, report)?;
         let providers = node.is_providers();
+        if template
+            .holes()
+            .iter()
+            .any(|hole| OURS_ALONE.contains(hole))
+        {
+            let message = "has a hole for a secret of ours, which no caller is given";
+            return Err(self.problem(node, path, message, report));
+        }
         template.fill_all(|name| {
             if !providers && name != "client_id" {
                 return Ok(None);
@@ -193,6 +212,8 @@ impl<'a> Parameters<'a> {
     }
 }
 
+/// What is sent for a token and handed to nobody.
+const OURS_ALONE: [&str; 3] = ["client_secret", "password", "refresh_token"];
 const NO_PARAMETER: &str = "has a hole that is no parameter";
 
 /// What [`Template::fill`] is, for fillings that can fail.

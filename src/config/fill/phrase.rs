@@ -5,6 +5,7 @@ use crate::config::problem::Report;
 use crate::config::tree::{Node, Raw, Table};
 use crate::spec::{Draft, Part, Path, Phrase, Piece, Template};
 
+use super::url::is_built_in;
 use super::value::Value;
 
 /// Where a text is sent, which decides what may stand in it.
@@ -188,7 +189,7 @@ impl Parameters<'_> {
                 return Ok(Part::Secret(source.clone()));
             }
         }
-        let builtin = matches!(name, "client_id" | "username");
+        let builtin = is_built_in(name);
         let ours = node.is_providers() || builtin;
         match ours.then(|| self.lookup(name, report)).flatten() {
             Some(found) => found.map(|(text, _)| Part::Text(text)),

@@ -5,25 +5,36 @@ use crate::config::problem::Report;
 use crate::config::tree::Node;
 use crate::spec::{self, Misfit, Piece, Template};
 
+/// Whose URL it is, which decides what its holes may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::config) enum UrlOf {
+    /// Known when the configuration is read; the operator's own has no holes.
+    Endpoint,
+    /// Holes that are no parameters stay, for the answers of earlier steps.
+    Request,
+    /// They stay for the token's answer; without an optional parameter there is no URL.
+    Api,
+}
+
 impl Parameters<'_> {
-    /// A URL. With `members`, holes that are no parameters stay, and without an optional parameter
-    /// there is none.
     pub(in crate::config) fn url(
         &mut self,
         node: &Node,
         path: &str,
-        members: bool,
+        of: UrlOf,
         report: &mut Report,
     ) -> Result<Template, Gap> {
         let text = node
             .text()
             .filter(|text| !text.is_empty())
             .ok_or(Gap::Absent)?;
+        let members = of != UrlOf::Endpoint;
         if !node.is_providers() && !members {
             return Template::parse(&text.replace('{', "{{").replace('}', "}}"))
                 .map_err(|error| self.problem(node, path, &error.to_string(), report));
         }
         let template = self.parse(node, text, path, report)?;
+        let is_whole = matches!(template.pieces(), [Piece::Member(_)]);
         let mut pieces = Vec::new();
         let mut so_far = String::new();
         for piece in template.pieces() {
@@ -49,7 +60,7 @@ impl Parameters<'_> {
                     continue;
                 }
             };
-            let ours = node.is_providers() || name == "client_id";
+            let ours = node.is_providers() || is_built_in(name);
             let found = ours.then(|| self.lookup(name, report)).flatten();
             let (value, trusted) = match found {
                 None if members => {
@@ -59,7 +70,7 @@ impl Parameters<'_> {
                     continue;
                 }
                 None => return Err(self.problem(node, path, NO_PARAMETER, report)),
-                Some(Err(Gap::Absent)) if !members => {
+                Some(Err(Gap::Absent)) if of != UrlOf::Api => {
                     self.report_missing(name, report);
                     return Err(Gap::Reported);
                 }
@@ -68,6 +79,9 @@ impl Parameters<'_> {
             let landed = land(&so_far, &value, trusted);
             let text =
                 landed.map_err(|wanted| self.bad_parameter(name, &wanted.to_string(), report))?;
+            // Nothing is put behind it; and an issuer is compared letter by letter.
+            let verbatim = is_whole && of == UrlOf::Endpoint;
+            let text = if verbatim { value } else { text };
             so_far.push_str(&text);
             pieces.push(Piece::Text(text));
         }
@@ -85,7 +99,7 @@ impl Parameters<'_> {
     ) -> Result<String, Gap> {
         let template = Template::of(vec![piece.clone()]);
         let filled = template.fill_all(|name| {
-            let ours = node.is_providers() || name == "client_id";
+            let ours = node.is_providers() || is_built_in(name);
             match ours.then(|| self.lookup(name, report)).flatten() {
                 Some(Err(Gap::Absent)) => {
                     self.report_missing(name, report);
@@ -106,6 +120,11 @@ impl Parameters<'_> {
         }
         Gap::Reported
     }
+}
+
+/// What stands for a key of the operator's own, whoever wrote the hole.
+pub(super) fn is_built_in(name: &str) -> bool {
+    matches!(name, "client_id" | "username")
 }
 
 /// Checks and encodes a value for the place where it lands in a URL; the error says what would be

@@ -5,7 +5,7 @@ use super::server::header_name;
 use super::steps::sample;
 use super::url_shape::{Opening, opening};
 use super::{Report, View};
-use crate::config::fill::{Gap, Parameters};
+use crate::config::fill::{Gap, Parameters, UrlOf};
 use crate::config::tree::Node;
 use crate::spec::{Api, Endpoint, HostPattern, Piece, Template};
 
@@ -69,7 +69,7 @@ fn base_url(
     parameters: &mut Parameters<'_>,
     report: &mut Report,
 ) -> Option<Template> {
-    let template = match parameters.url(node, "api.base_url", true, report) {
+    let template = match parameters.url(node, "api.base_url", UrlOf::Api, report) {
         Ok(template) => template,
         Err(Gap::Absent | Gap::Reported) => return None,
     };

@@ -190,10 +190,12 @@ fn private_key(
 ) -> Option<ClientAuth> {
     if let Some(file) = view.text("client_assertion_file") {
         let below = view.below("client_assertion");
-        if below.node("key").is_some() {
-            let message = "is not used beside client_assertion_file, which is signed already: remove \
-                           one of them";
-            below.problem("key", message, report);
+        for (key, node) in view.entries("client_assertion") {
+            if !node.is_providers() && below.node(key).is_some() {
+                let message = "is not used beside client_assertion_file, which is signed already: \
+                               remove one of them";
+                below.problem(key, message, report);
+            }
         }
         let source = secret_file(view, "client_assertion_file", file, secrets.policy, report)?;
         return Some(ClientAuth::AssertionFile(Box::new(source)));

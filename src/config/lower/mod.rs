@@ -17,6 +17,7 @@ pub(super) mod secret;
 mod server;
 mod sink;
 mod steps;
+mod unsent;
 pub(super) mod url_shape;
 
 use std::sync::Arc;
@@ -210,8 +211,14 @@ pub(super) fn spec(resolved: &Resolved, env: &Env, options: Options, report: &mu
     };
     let mut lowered = Vec::with_capacity(resolved.definitions.len());
     for definition in &resolved.definitions {
-        if let Some(one) = integration::integration(definition, &globals, report) {
-            lowered.push((definition, Arc::new(one)));
+        match integration::integration(definition, &globals, report) {
+            Some(one) => lowered.push((definition, Arc::new(one))),
+            // Whatever went wrong, none vanishes without a word.
+            None if report.clean() => {
+                let at = format!("integrations.{}", definition.id);
+                report.problem(&definition.file, &at, "cannot be used");
+            }
+            None => {}
         }
     }
     keeping::check(&lowered, &store, report);

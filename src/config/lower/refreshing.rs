@@ -12,7 +12,7 @@ use super::integration::Globals;
 use super::request::{endpoint, location};
 use super::secret::{Secrets, one_secret};
 use super::{Report, View};
-use crate::config::fill::Parameters;
+use crate::config::fill::{Parameters, UrlOf};
 use crate::spec::{Endpoint, FirstRefreshToken, Issuer, Listen, Refreshing, Rotation};
 
 /// What these grants set in a token request.
@@ -159,7 +159,7 @@ fn redirect_uri(
         return callback.filter(|_| unset).cloned();
     };
     let text = parameters
-        .url(node, key, false, report)
+        .url(node, key, UrlOf::Endpoint, report)
         .ok()?
         .render(|_| None)
         .ok()?;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::client::{Client, auth, client};
 use super::secret::Secrets;
 use super::server::header_name;
-use super::{Report, View};
-use crate::config::fill::{Gap, Parameters, Realm};
+use super::{Report, View, unsent};
+use crate::config::fill::{Gap, Parameters, Realm, UrlOf};
 use crate::config::tree::{Node, Raw};
 use crate::spec::{
     ClientAuth, Dialect, Draft, Endpoint, Issuer, Location, Method, Part, Phrase, RequestFormat,
@@ -55,7 +55,7 @@ pub(super) fn issuer(
 ) -> Option<Arc<Issuer>> {
     let key = "issuer";
     let node = view.node(key)?;
-    let text = parameters.url(node, key, false, report).ok()?;
+    let text = parameters.url(node, key, UrlOf::Endpoint, report).ok()?;
     let text = text.render(|_| None).ok()?;
     match Issuer::parse(&text) {
         Ok(issuer) => Some(Arc::new(issuer)),
@@ -110,26 +110,8 @@ pub(super) fn token_request(
         headers,
         seldom: (seldom != Seldom::default()).then(|| Box::new(seldom)),
     };
-    unused(view, &request, report);
+    unsent::check(view, &request, report);
     Some(request)
-}
-
-/// What is configured and reaches nobody.
-fn unused(view: &View<'_>, request: &TokenRequest, report: &mut Report) {
-    let mut secret_is_sent = false;
-    request.walk(&mut |part| secret_is_sent |= matches!(part, Part::ClientSecret));
-    if request.auth == ClientAuth::None && !request.client_secret.is_empty() && !secret_is_sent {
-        view.problem(
-            "client_secret",
-            "is not sent with token_endpoint_auth_method = \"none\": remove one of them",
-            report,
-        );
-    }
-    let plain = request.endpoint.nearest().url().scheme() == "http";
-    if request.certificate().is_some() && plain {
-        let message = "is presented over https only, and the endpoint is http";
-        view.problem("client_certificate", message, report);
-    }
 }
 
 fn format(view: &View<'_>, report: &mut Report) -> (RequestFormat, Method) {
@@ -184,7 +166,7 @@ pub(super) fn endpoint(
         return None;
     };
     let url = parameters
-        .url(node, key, false, report)
+        .url(node, key, UrlOf::Endpoint, report)
         .ok()?
         .render(|_| None)
         .ok()?;

@@ -10,7 +10,7 @@ use super::response::members_equal;
 use super::secret::Secrets;
 use super::url_shape::{Opening, opening};
 use super::{Report, View, api};
-use crate::config::fill::{Gap, Parameters, Realm, step_hole};
+use crate::config::fill::{Gap, Parameters, Realm, UrlOf, step_hole};
 use crate::config::schema::merges;
 use crate::config::tree::{Raw, Table};
 use crate::spec::{
@@ -51,14 +51,31 @@ pub(super) fn steps(
         steps,
         certificate,
     };
-    unused(view, &steps, report);
+    unused(view, &steps, parameters, report);
     Some(Grant::Steps(Arc::new(steps)))
 }
 
 /// What is configured and reaches nobody.
-fn unused(view: &View<'_>, steps: &Steps, report: &mut Report) {
+fn unused(view: &View<'_>, steps: &Steps, parameters: &Parameters<'_>, report: &mut Report) {
+    let (username, password) = parameters.login();
     let mut is_sent = false;
-    steps.walk(&mut |part| is_sent |= matches!(part, Part::ClientSecret));
+    let mut password_is_sent = false;
+    steps.walk(&mut |part| {
+        is_sent |= matches!(part, Part::ClientSecret);
+        password_is_sent |= matches!(part, Part::Secret(one) if password.as_ref() == Some(one));
+    });
+    for (key, is_idle) in [
+        (
+            "username",
+            username.is_some() && !parameters.username_is_used(),
+        ),
+        ("password", password.is_some() && !password_is_sent),
+    ] {
+        if is_idle {
+            let message = format!("is not sent: no request has a {{{key}}} in it");
+            view.problem(key, message, report);
+        }
+    }
     if !steps.client_secret.is_empty() && !is_sent {
         let message = "is not sent: no request has a {client_secret} in it";
         view.problem("client_secret", message, report);
@@ -244,7 +261,7 @@ fn url(
     };
     let at = view.path.splitn(3, '.').nth(2).unwrap_or_default();
     let template = parameters
-        .url(node, &format!("{at}.url"), true, report)
+        .url(node, &format!("{at}.url"), UrlOf::Request, report)
         .ok()?;
     let phrase = match phrase_of(&template, Realm::Step { steps }) {
         Ok(phrase) => phrase,
@@ -272,10 +289,14 @@ fn url(
         if sample.url().scheme() == "http" {
             view.warning("url", "is http: fit for tests on this machine only", report);
         }
+        no_hosts(view, report);
         return Some(CallUrl::Known(sample));
     }
     let host = match open {
-        Opening::Closed => MadeHost::Fixed(sample),
+        Opening::Closed => {
+            no_hosts(view, report);
+            MadeHost::Fixed(sample)
+        }
         Opening::Answer => {
             let hosts = api::hosts(view, report);
             if hosts.is_empty() && !view.has("hosts") {
@@ -287,6 +308,13 @@ fn url(
         }
     };
     Some(CallUrl::Made { url: phrase, host })
+}
+
+fn no_hosts(view: &View<'_>, report: &mut Report) {
+    if view.node("hosts").is_some() {
+        let message = "is not used: the host of url is no answer's";
+        view.problem("hosts", message, report);
+    }
 }
 
 /// What is left in a URL once parameters are in: members of earlier answers, and nothing else.

@@ -22,6 +22,8 @@ pub(in crate::config) fn opening(
     answered: impl Fn(&str) -> bool,
 ) -> Result<Opening, &'static str> {
     let mut so_far = String::new();
+    // What stands before a hole, or before the first of several.
+    let mut behind = None;
     let mut opening = Opening::Closed;
     let pieces = template.pieces();
     for (index, piece) in pieces.iter().enumerate() {
@@ -30,6 +32,7 @@ pub(in crate::config) fn opening(
         }
         if let Piece::Text(text) = piece {
             so_far.push_str(text);
+            behind = text.chars().next_back();
             continue;
         }
         let from_answer = Template::of(vec![piece.clone()])
@@ -40,6 +43,9 @@ pub(in crate::config) fn opening(
             opening = Opening::Answer;
         }
         let trusted = matches!(piece, Piece::Member(name) if chosen(name));
+        if trusted {
+            behind = None;
+        }
         let first = so_far.is_empty();
         if !first && !so_far.contains("://") {
             return Err(BEGINNING);
@@ -54,6 +60,12 @@ pub(in crate::config) fn opening(
         };
         match next {
             _ if trusted => {}
+            None | Some('/' | '?' | ':') if !first && !matches!(behind, Some('.' | '/')) => {
+                return Err(
+                    "has a hole at the end of its host, so '.' or '//' must be before it: else the \
+                            host could become one of another domain",
+                );
+            }
             None | Some('/' | '?') => {}
             _ if first => {
                 return Err(
@@ -105,6 +117,10 @@ mod tests {
             ("https://{x}-example.com/t", "another domain"),
             ("https://{lower({x})}example.com/t", "another domain"),
             ("https://{x}@example.com/t", "another domain"),
+            ("https://example.com{x}/t", "another domain"),
+            ("https://example.com{x}", "another domain"),
+            ("https://a.b-{x}{y}:8443/t", "another domain"),
+            ("https://example{region}{x}/t", "another domain"),
             ("{x}.example.com/t", "another host"),
             ("{x}{y}/t", "another host"),
             ("http{x}://example.com/t", "must begin"),
@@ -130,6 +146,7 @@ mod tests {
             "https://{x}{y}.example.com/",
             "https://{x}/t",
             "https://login.{x}?a=b",
+            "https://login.{x}{y}",
             "https://{x}:8443/t",
             "https://login{region}example.com/",
             "{x}/t",

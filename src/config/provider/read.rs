@@ -15,6 +15,17 @@ use crate::spec::{ErrorRule, Hint, Match, OutcomeClass, Proof, Vendor};
 
 const MAX_PATTERN: usize = 500;
 const PATTERN_MEMORY: usize = 256 * 1024;
+/// More than any vendor has, and few enough for each to have a pattern.
+const MAX_PARAMETERS: usize = 64;
+/// What stands for something by itself where a text is made when it is sent.
+const RESERVED: [&str; 6] = [
+    "now",
+    "uuid",
+    "steps",
+    "key_fingerprint",
+    "certificate_fingerprint",
+    "access_token",
+];
 
 /// Reads a provider file. `None` once the reason is in the report.
 pub(in crate::config) fn read_provider(
@@ -47,6 +58,11 @@ fn assemble(id: &str, mut table: Table, file: &str, report: &mut Report) -> Prov
     if let Some(Raw::Table(entries)) = table.take("params").map(|node| node.raw) {
         for (name, node) in entries.0 {
             match &node.raw {
+                Raw::Table(_) if params.len() == MAX_PARAMETERS => {
+                    let message = format!("are more than {MAX_PARAMETERS} parameters");
+                    report.problem(file, "params", message);
+                    break;
+                }
                 Raw::Table(definition) => {
                     params.push(param(&name, definition, file, report));
                     if let Some(sent_as) = definition.text("sent_as") {
@@ -127,6 +143,11 @@ fn param(name: &str, definition: &Table, file: &str, report: &mut Report) -> Par
             &path,
             "is a key of every integration: name the parameter otherwise",
         );
+    }
+    if RESERVED.contains(&name) {
+        let message =
+            format!("is what {{{name}}} stands for already: name the parameter otherwise");
+        report.problem(file, &path, message);
     }
     let text = |key: &str| definition.text(key).map(str::to_owned);
     let flag = |key: &str| match definition.get(key).map(|node| &node.raw) {

@@ -188,6 +188,10 @@ fn refuses_file(text: &str, key: &str, words: &str) {
 
 #[test]
 fn provider_files_keep_their_own_rules() {
+    let many: Vec<String> = (0..65)
+        .map(|number| format!("params.p{number} = {{ description = \"x\" }}"))
+        .collect();
+    let many = many.join("\n");
     for (line, key, words) in [
         ("grant = \"{\"", "grant", "without"),
         (
@@ -210,6 +214,12 @@ fn provider_files_keep_their_own_rules() {
         ),
         ("nmae = \"x\"", "nmae", "'name'"),
         (
+            "params.now = { description = \"x\" }",
+            "params.now",
+            "stands for already",
+        ),
+        (&many, "params", "more than 64"),
+        (
             "params.x = { choices = { a = \"b\" }, default = \"c\" }",
             "params.x.default",
             "one of the choices",
@@ -221,6 +231,41 @@ fn provider_files_keep_their_own_rules() {
         ),
     ] {
         refuses_file(line, key, words);
+    }
+}
+
+/// An integration that nothing can be made of is told about, whatever it is that is not there.
+#[test]
+fn a_parameter_that_is_not_given_is_missed_where_a_request_needs_it() {
+    for (lines, whole) in [
+        (
+            "grant = \"request\"\nrequest.url = \"https://a.example/{x}/t\"\n",
+            false,
+        ),
+        (
+            "grant = \"steps\"\n[[steps]]\nrequest.url = \"{x}/t\"\n",
+            true,
+        ),
+        (
+            "grant = \"client_credentials\"\ntoken_endpoint = \"https://a.example/{upper({x})}\"\n",
+            false,
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = format!(
+            "name = \"v\"\nparams.x = {{ description = \"an x\", required = false }}\n{lines}"
+        );
+        std::fs::write(folder.path().join("v.toml"), file).unwrap();
+        let with = |more: &str| {
+            format!(
+                "providers.path = \"{}\"\n[integrations.a]\nprovider = \"v\"\n{more}\n",
+                folder.path().display()
+            )
+        };
+        refuses(&with(""), "integrations.a.x", "is missing");
+        let given = if whole { "https://a.example" } else { "b" };
+        let there = try_with(&with(&format!("x = \"{given}\"")), &[]).unwrap();
+        assert_eq!(there.spec.integrations.len(), 1);
     }
 }
 
@@ -260,6 +305,11 @@ fn a_hole_of_a_provider_file_is_held_to_where_it_stands() {
             format!("{parameter}api.base_url = \"https://{{x}}a.example/\""),
             "api.base_url",
             "another domain",
+        ),
+        (
+            format!("{parameter}token_endpoint = \"https://a.example{{x}}/t\""),
+            "token_endpoint",
+            "end of its host",
         ),
         (
             format!("{secret}token_endpoint = \"https://a.example/{{x}}\""),

@@ -64,6 +64,11 @@ fn a_client_authenticates_in_one_way() {
                 "signed already",
             ),
             (
+                "client_assertion_file = \"/var/run/token\"\nclient_assertion = { lifetime = \"60s\" }",
+                "client_assertion.lifetime",
+                "signed already",
+            ),
+            (
                 &method("tls_client_auth"),
                 "client_certificate",
                 "is missing",
@@ -206,6 +211,36 @@ fn what_a_request_is_made_of() {
                 "set by the request itself",
             ),
             ("request_format = \"xml\"", "request_format", "must be"),
+            (
+                "parameter_names = { client_id = \"app_id\" }\nparams = { app_id = \"x\" }",
+                "params.app_id",
+                "calls 'client_id'",
+            ),
+            (
+                "parameter_names = { client_id = \"id\", scope = \"id\" }",
+                "parameter_names.scope",
+                "that 'client_id' has",
+            ),
+            (
+                "parameter_names = { client_secret = \"\" }",
+                "parameter_names.client_secret",
+                "what proves",
+            ),
+            (
+                "query_parameters = [\"grant_typ\"]",
+                "query_parameters",
+                "what is not sent",
+            ),
+            (
+                "api = { headers = { X-Key = \"{client_secret}\" } }",
+                "api.headers.X-Key",
+                "no caller is given",
+            ),
+            (
+                "api = { query = { p = \"{base64({password})}\" } }",
+                "api.query.p",
+                "no caller is given",
+            ),
             ("method = \"GET\"", "method", "request_format = \"query\""),
         ],
         client,
@@ -264,6 +299,7 @@ fn requests_and_steps() {
                 "request.headers.a",
                 "function",
             ),
+            ("hosts = [\"a.example\"]", "request.hosts", "no answer's"),
             (
                 "headers = { Host = \"a\" }",
                 "request.headers.Host",
@@ -322,6 +358,21 @@ fn what_steps_are_made_of() {
         "integrations.a.client_secret",
         "is not sent",
     );
+    let login = |url: &str, form: &str| {
+        with(&format!(
+            "grant = \"request\"\nusername = \"u\"\npassword = {{ file = \"/p\" }}\n\
+             request = {{ url = \"https://a.example/{url}\", form = {{ {form} }} }}"
+        ))
+    };
+    let (user, pass) = ("u = \"{username}\"", "p = \"{password}\"");
+    refuses(&login("t", user), "integrations.a.password", "is not sent");
+    refuses(&login("t", pass), "integrations.a.username", "is not sent");
+    for both in [
+        login("t", &format!("{user}, {pass}")),
+        login("{username}/t", "p = \"{sha256({password})}\""),
+    ] {
+        assert!(try_with(&both, &[]).is_ok(), "{both}");
+    }
 }
 
 #[test]
@@ -344,6 +395,16 @@ fn an_issuer_is_a_url_and_stands_for_its_endpoints() {
     let endpoint = &request(&loaded, 0).endpoint;
     assert_eq!(endpoint.known(), None);
     assert_eq!(endpoint.nearest().host(), "id.example.com");
+    // A parameter that is the whole of it is taken letter by letter.
+    for text in ["https://id.example.com/tenant/", "https://ID.example.com"] {
+        let generic = with(&format!(
+            "provider = \"openid\"\nissuer_url = \"{text}\"\nclient_id = \"i\"\n\
+             client_secret = {{ file = \"/s\" }}"
+        ));
+        let generic = self::loaded(&generic);
+        let issuer = request(&generic, 0).endpoint.issuer().unwrap();
+        assert_eq!(issuer.as_str(), text);
+    }
     refuses(
         &with("grant = \"client_credentials\"\nclient_id = \"i\""),
         "integrations.a.token_endpoint",
