@@ -1,17 +1,17 @@
 //! What an issuer says of itself: OpenID Connect Discovery 1.0 and RFC 8414.
 //!
-//! Invariants: what another issuer says is never used; a secret goes to no place that is not https (or
-//! on this machine, if the issuer is); what was found stays in use while the issuer has trouble.
+//! Invariants: what another issuer says is never used; a secret goes to no place that is not https, and
+//! to none on this machine or its link unless the issuer is here too; what was found stays in use while
+//! the issuer has trouble.
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::header::ACCEPT;
 use http::{HeaderMap, HeaderValue, Method};
 use serde_json::Value;
-use tokio::sync::Mutex;
+use tokio::sync::Mutex as AsyncMutex;
 
 use super::Outcome;
 use super::fixed::failure;
@@ -24,6 +24,12 @@ use crate::spec::{Endpoint, Issuer};
 const FRESH: Duration = Duration::from_hours(1);
 /// Whoever waits for an issuer that does not answer is told so soon enough to try again.
 const LIMIT: Duration = Duration::from_secs(10);
+/// Whoever could go on with what is known waits no longer than this for something newer.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// And not more often than this.
+const AGAIN: Duration = Duration::from_secs(30);
+/// Those who waited for one answer, and come a little later, are told the same.
+const SAME: Duration = Duration::from_secs(5);
 
 /// Endpoints of an issuer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -73,7 +79,7 @@ impl Metadata {
         let here = issuer.endpoint().is_loopback();
         let endpoint = |value: Option<&Value>, which: Which| {
             let found = Endpoint::parse(&text(value?, which.member())?).ok()?;
-            let fits = found.url().scheme() == "https" || here;
+            let fits = here || (found.url().scheme() == "https" && !found.is_inward());
             fits.then_some(found)
         };
         let aliases = document.get("mtls_endpoint_aliases");
@@ -105,10 +111,27 @@ pub(super) struct Discovery {
     issuer: Arc<Issuer>,
     way: Way,
     clock: Arc<dyn Clock>,
-    /// Held while it is asked: whoever else wants to know waits for that answer.
-    known: Mutex<Option<(Arc<Metadata>, Mono)>>,
+    memory: Mutex<Memory>,
+    /// Held while it is asked: who knows nothing yet waits for that answer.
+    asking: AsyncMutex<()>,
+}
+
+#[derive(Default)]
+struct Memory {
+    known: Option<(Arc<Metadata>, Mono)>,
+    /// How it failed, if it did, when it was last asked.
+    last: Option<(Option<Box<Outcome>>, Mono)>,
     /// Something was wrong at a place that it named.
-    suspect: AtomicBool,
+    is_suspect: bool,
+}
+
+/// What there is before anybody is asked.
+enum Recalled {
+    Metadata(Arc<Metadata>),
+    /// It has just failed, and so would another try.
+    Failed(Box<Outcome>),
+    /// It is time to ask; what is known is good enough if that fails.
+    Ask(Option<Arc<Metadata>>),
 }
 
 impl fmt::Debug for Discovery {
@@ -123,8 +146,8 @@ impl Discovery {
             issuer,
             way,
             clock,
-            known: Mutex::default(),
-            suspect: AtomicBool::new(false),
+            memory: Mutex::default(),
+            asking: AsyncMutex::default(),
         }
     }
 
@@ -134,7 +157,7 @@ impl Discovery {
 
     /// What is known may be wrong: the next one who wants to know asks.
     pub(super) fn suspect(&self) {
-        self.suspect.store(true, Ordering::Relaxed);
+        self.memory().is_suspect = true;
     }
 
     /// An endpoint by its name; the failure is that of whoever wanted it.
@@ -158,42 +181,84 @@ impl Discovery {
     }
 
     async fn metadata(&self) -> Result<Arc<Metadata>, Box<Outcome>> {
-        let mut known = self.known.lock().await;
+        let (known, _asking) = match self.recall() {
+            Recalled::Metadata(metadata) => return Ok(metadata),
+            Recalled::Failed(outcome) => return Err(outcome),
+            Recalled::Ask(Some(known)) => match self.asking.try_lock() {
+                Ok(asking) => (Some(known), asking),
+                Err(_busy) => return Ok(known),
+            },
+            Recalled::Ask(None) => {
+                let asking = self.asking.lock().await;
+                // Whoever was waited for has told.
+                match self.recall() {
+                    Recalled::Metadata(metadata) => return Ok(metadata),
+                    Recalled::Failed(outcome) => return Err(outcome),
+                    Recalled::Ask(known) => (known, asking),
+                }
+            }
+        };
+        let limit = if known.is_some() { PATIENCE } else { LIMIT };
+        let asked = self.ask(limit).await;
         let now = self.clock.now().mono;
-        if let Some((metadata, at)) = &*known
-            && now.since(*at) < FRESH
-            && !self.suspect.load(Ordering::Relaxed)
-        {
-            return Ok(Arc::clone(metadata));
-        }
-        let asked = tokio::time::timeout(LIMIT, self.ask()).await;
-        let asked = asked.unwrap_or_else(|_elapsed| {
-            Err(self.unreachable(&format!("no answer within {} s", LIMIT.as_secs())))
-        });
-        match (asked, &*known) {
+        let mut memory = self.memory();
+        memory.last = Some((asked.as_ref().err().cloned(), now));
+        match (asked, known) {
             (Ok(metadata), _) => {
                 let metadata = Arc::new(metadata);
-                *known = Some((Arc::clone(&metadata), now));
-                self.suspect.store(false, Ordering::Relaxed);
+                memory.known = Some((Arc::clone(&metadata), now));
+                memory.is_suspect = false;
                 Ok(metadata)
             }
-            (Err(outcome), Some((metadata, _))) => {
+            (Err(outcome), Some(known)) => {
                 let why = outcome.failure().map(|failure| failure.description.clone());
                 tracing::debug!(
                     issuer = %self.issuer, "what is known of {} stays in use: {}",
                     self.issuer, why.unwrap_or_default()
                 );
-                Ok(Arc::clone(metadata))
+                Ok(known)
             }
             (Err(outcome), None) => Err(outcome),
         }
     }
 
+    fn recall(&self) -> Recalled {
+        let memory = self.memory();
+        let now = self.clock.now().mono;
+        let asked = memory.last.as_ref().map(|(_, at)| now.since(*at));
+        match (&memory.known, &memory.last) {
+            (Some((metadata, at)), _) => {
+                let is_fresh = now.since(*at) < FRESH && !memory.is_suspect;
+                if is_fresh || asked.is_some_and(|ago| ago < AGAIN) {
+                    Recalled::Metadata(Arc::clone(metadata))
+                } else {
+                    Recalled::Ask(Some(Arc::clone(metadata)))
+                }
+            }
+            (None, Some((Some(outcome), at))) if now.since(*at) < SAME => {
+                Recalled::Failed(outcome.clone())
+            }
+            (None, _) => Recalled::Ask(None),
+        }
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waiting for a turn does not count.
+    async fn ask(&self, limit: Duration) -> Result<Metadata, Box<Outcome>> {
+        let _permit = self.way.gate.acquire().await.ok();
+        let asked = tokio::time::timeout(limit, self.ask_each_place()).await;
+        asked.unwrap_or_else(|_elapsed| {
+            Err(self.unreachable(&format!("no answer within {} s", limit.as_secs())))
+        })
+    }
+
     /// One place after the other; what is not found at the first may be at the second.
-    async fn ask(&self) -> Result<Metadata, Box<Outcome>> {
+    async fn ask_each_place(&self) -> Result<Metadata, Box<Outcome>> {
         let mut refusal = None;
         for url in self.issuer.metadata() {
-            let permit = self.way.gate.acquire().await.ok();
             let mut headers = HeaderMap::new();
             headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
             let request = net::Request {
@@ -204,7 +269,6 @@ impl Discovery {
             };
             tracing::debug!(issuer = %self.issuer, "asking for the metadata of {}", self.issuer);
             let sent = Box::pin(self.way.client.send(request)).await;
-            drop(permit);
             let response = match sent {
                 Ok(response) => response,
                 Err(error) => return Err(self.unreachable(&error.reason)),
@@ -342,6 +406,14 @@ mod tests {
         for bad in [
             "http://as.example/t",
             "http://127.0.0.1:9/t",
+            "https://127.0.0.1:9/t",
+            "https://localhost/t",
+            "https://[::1]/t",
+            "https://169.254.169.254/latest",
+            "https://[::ffff:169.254.169.254]/latest",
+            "https://[fe80::1]/t",
+            "https://0.0.0.0/t",
+            "https://[::]/t",
             "https://u:p@as.example/t",
             "/t",
             "",

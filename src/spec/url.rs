@@ -1,6 +1,7 @@
 //! URLs a secret may be sent to.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use ::url::{Host, Url};
 
@@ -64,6 +65,25 @@ impl Endpoint {
 
     pub fn is_loopback(&self) -> bool {
         self.0.host().is_some_and(|host| is_loopback(&host))
+    }
+
+    /// Written as an address of this machine or of its link, where metadata services of clouds are:
+    /// nowhere that somebody elsewhere has a reason to send us.
+    pub fn is_inward(&self) -> bool {
+        let ip = match self.0.host() {
+            Some(Host::Ipv4(ip)) => Some(IpAddr::V4(ip)),
+            Some(Host::Ipv6(ip)) => Some(IpAddr::V6(ip)),
+            Some(Host::Domain(_)) | None => None,
+        };
+        self.is_loopback() || ip.is_some_and(is_link_local_or_unspecified)
+    }
+}
+
+/// IPv4 in IPv6 is what it stands for.
+fn is_link_local_or_unspecified(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.is_link_local() || ip.is_unspecified(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local() || ip.is_unspecified(),
     }
 }
 

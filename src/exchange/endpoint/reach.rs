@@ -157,8 +157,8 @@ impl Endpoint {
             endpoint.clone()
         } else {
             let certificate = identity.is_some();
-            let found = budget.spend(self.find(open, which, certificate)).await;
-            found.unwrap_or_else(|| Err(self.late()))?
+            // It has a limit of its own: what is left is for the request.
+            self.find(open, which, certificate).await?
         };
         let way = self.way(open, &endpoint, identity.as_ref())?;
         let place = Some((endpoint, way));
@@ -196,27 +196,16 @@ impl Endpoint {
     ) -> Result<spec::Endpoint, Box<Outcome>> {
         match &open.discovery {
             Some(discovery) => discovery.find(which, certificate).await,
-            None => Err(self.late()),
+            None => Err(self.refused_for("there is nobody to ask")),
         }
-    }
-
-    fn late(&self) -> Box<Outcome> {
-        let description = "the issuer's metadata did not come in time".to_owned();
-        let now = self.clock.now();
-        Box::new(Outcome::Transient {
-            retry_after: None,
-            failure: failure(ErrorCode::TemporarilyUnavailable, description, now),
-        })
     }
 
     /// An endpoint of the issuer, for whoever is sent there.
     pub(super) async fn discover(&self, which: Which) -> Result<spec::Endpoint, Box<Outcome>> {
-        let mut budget = self.budget();
         let Reach::Open(open) = &self.reach else {
-            return Err(self.late());
+            return Err(self.refused_for("there is nobody to ask"));
         };
-        let found = budget.spend(self.find(open, which, false)).await;
-        found.unwrap_or_else(|| Err(self.late()))
+        self.find(open, which, false).await
     }
 
     /// What an issuer said may be wrong.
