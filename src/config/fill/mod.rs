@@ -153,10 +153,7 @@ impl<'a> Parameters<'a> {
         path: &str,
         report: &mut Report,
     ) -> Result<String, Gap> {
-        let text = node
-            .text()
-            .filter(|text| !text.is_empty())
-            .ok_or(Gap::Absent)?;
+        let text = given(node)?;
         if !node.is_providers() {
             return Ok(text.to_owned());
         }
@@ -187,10 +184,7 @@ impl<'a> Parameters<'a> {
         path: &str,
         report: &mut Report,
     ) -> Result<Template, Gap> {
-        let text = node
-            .text()
-            .filter(|text| !text.is_empty())
-            .ok_or(Gap::Absent)?;
+        let text = given(node)?;
         let template = self.parse(node, text, path, report)?;
         let providers = node.is_providers();
         if template
@@ -214,6 +208,12 @@ impl<'a> Parameters<'a> {
 
 /// What is sent for a token and handed to nobody.
 const OURS_ALONE: [&str; 3] = ["client_secret", "password", "refresh_token"];
+/// A text that is there, and does not stand for "remove".
+fn given(node: &Node) -> Result<&str, Gap> {
+    let text = node.text().filter(|text| !text.is_empty());
+    text.ok_or(Gap::Absent)
+}
+
 const NO_PARAMETER: &str = "has a hole that is no parameter";
 
 /// What [`Template::fill`] is, for fillings that can fail.

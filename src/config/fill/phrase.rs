@@ -1,6 +1,6 @@
 //! Texts that are only made when they are sent: which holes they may have, and what these are.
 
-use super::{Gap, Parameters};
+use super::{Gap, Parameters, given};
 use crate::config::problem::Report;
 use crate::config::tree::{Node, Raw, Table};
 use crate::spec::{Draft, Part, Path, Phrase, Piece, Template};
@@ -125,10 +125,7 @@ impl Parameters<'_> {
         path: &str,
         report: &mut Report,
     ) -> Result<Phrase, Gap> {
-        let text = node
-            .text()
-            .filter(|text| !text.is_empty())
-            .ok_or(Gap::Absent)?;
+        let text = given(node)?;
         if !node.is_providers() {
             return Ok(Phrase::literal(text));
         }

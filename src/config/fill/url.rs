@@ -1,6 +1,6 @@
 //! URLs: no value that is put into one may change which host it leads to.
 
-use super::{FillAll as _, Gap, NO_PARAMETER, Parameters};
+use super::{FillAll as _, Gap, NO_PARAMETER, Parameters, given};
 use crate::config::problem::Report;
 use crate::config::tree::Node;
 use crate::spec::{self, Misfit, Piece, Template};
@@ -24,10 +24,7 @@ impl Parameters<'_> {
         of: UrlOf,
         report: &mut Report,
     ) -> Result<Template, Gap> {
-        let text = node
-            .text()
-            .filter(|text| !text.is_empty())
-            .ok_or(Gap::Absent)?;
+        let text = given(node)?;
         let members = of != UrlOf::Endpoint;
         if !node.is_providers() && !members {
             return Template::parse(&text.replace('{', "{{").replace('}', "}}"))
