@@ -311,7 +311,13 @@ const ERROR_RULE: &[Key] = &[
     key("text", Text),
     key(
         "outcome",
-        Choice(&["transient", "bad_credential", "bad_request", "dead_grant"]),
+        Choice(&[
+            "transient",
+            "rate_limited",
+            "bad_credential",
+            "bad_request",
+            "dead_grant",
+        ]),
     ),
 ];
 

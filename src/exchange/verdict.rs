@@ -81,9 +81,10 @@ struct Facts<'a> {
 
 /// The table. Only for answers without a usable token; the provider's rules come before it.
 fn class_of(facts: Facts<'_>) -> OutcomeClass {
-    use OutcomeClass::{BadCredential, BadRequest, DeadGrant, Transient};
+    use OutcomeClass::{BadCredential, BadRequest, DeadGrant, RateLimited, Transient};
     match facts.status {
-        407 | 408 | 425 | 429 | 500.. | ..200 => return Transient,
+        429 => return RateLimited,
+        407 | 408 | 425 | 500.. | ..200 => return Transient,
         300..=399 => return BadRequest,
         _ => {}
     }
@@ -206,7 +207,7 @@ fn refused(
     let advice = hint(context, Some(answer.status), error.as_deref(), &text)
         .unwrap_or_else(|| words::general_hint(class, facts, rescued.is_some(), context));
     let failure = Failure {
-        code: code_of(class, answer.status),
+        code: code_of(class),
         description: words::in_place(
             context.place,
             words::describe(class, facts, &vendor, unreadable, context),
@@ -250,9 +251,9 @@ fn refuses_to_extend(answer: &Answer, context: &Context<'_>) -> bool {
     answer.is_success() && context.shape.extended.iter().any(says_otherwise)
 }
 
-fn code_of(class: OutcomeClass, status: u16) -> ErrorCode {
+fn code_of(class: OutcomeClass) -> ErrorCode {
     match class {
-        OutcomeClass::Transient if status == 429 => ErrorCode::RateLimited,
+        OutcomeClass::RateLimited => ErrorCode::RateLimited,
         OutcomeClass::Transient => ErrorCode::TemporarilyUnavailable,
         OutcomeClass::BadCredential => ErrorCode::CredentialsRejected,
         OutcomeClass::BadRequest => ErrorCode::RequestRejected,
@@ -285,7 +286,7 @@ fn ambiguous(mut failure: Failure, refresh_token: Option<RefreshToken>) -> Outco
 
 fn outcome(class: OutcomeClass, failure: Failure) -> Outcome {
     match class {
-        OutcomeClass::Transient => Outcome::Transient {
+        OutcomeClass::Transient | OutcomeClass::RateLimited => Outcome::Transient {
             retry_after: failure.retry_after,
             failure,
         },

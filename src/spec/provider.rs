@@ -70,6 +70,8 @@ impl Match {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutcomeClass {
     Transient,
+    /// Transient, and asked too often.
+    RateLimited,
     BadCredential,
     BadRequest,
     DeadGrant,

@@ -88,6 +88,7 @@ fn assemble(id: &str, mut table: Table, file: &str, report: &mut Report) -> Prov
     let errors = rules(&mut table, "errors", file, report, |when, rule| {
         let outcome = match rule.text("outcome")? {
             "transient" => OutcomeClass::Transient,
+            "rate_limited" => OutcomeClass::RateLimited,
             "bad_credential" => OutcomeClass::BadCredential,
             "bad_request" => OutcomeClass::BadRequest,
             _ => OutcomeClass::DeadGrant,

@@ -84,10 +84,10 @@ pub(super) fn general_hint(
             "the vendor wants the request otherwise: compare request_format, params, scope and \
              headers with its documentation"
         }
-        (OutcomeClass::Transient, _) if facts.status == 429 && is_spent => {
+        (OutcomeClass::RateLimited, _) if is_spent => {
             "wait as the vendor asks; if it lasts, find what else uses this client"
         }
-        (OutcomeClass::Transient, _) if facts.status == 429 => {
+        (OutcomeClass::RateLimited, _) => {
             "nothing to do: the broker waits as asked; if it lasts, find what else uses this client"
         }
         (OutcomeClass::Transient, _) if facts.is_html => {
@@ -204,7 +204,7 @@ pub(super) fn describe(
             format!("the vendor's answer says that the request failed: {said}")
         }
         OutcomeClass::BadRequest => format!("the vendor refused the request: {said}"),
-        OutcomeClass::Transient if status == 429 => {
+        OutcomeClass::RateLimited => {
             format!("{host} asks for fewer requests: {said}")
         }
         OutcomeClass::Transient if facts.is_html && matches!(status, 401 | 403) => format!(

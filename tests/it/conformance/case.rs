@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use token_broker::base::{
-    Backoff, Clock, HumanDuration, Issued, Now, Secret, Timestamp, TokioClock,
+    Backoff, Clock, ErrorCode, HumanDuration, Issued, Now, Secret, Timestamp, TokioClock,
 };
 use token_broker::config::{Env, Format, Loaded, Options, Problems, load_text};
 use token_broker::exchange::{Ask, Outcome, Present, Sources};
@@ -341,8 +341,16 @@ fn consent(one: &Integration, request: &TokenRequest) -> Option<Consent> {
     })
 }
 
+/// As a rule of a provider file says it.
+fn said(outcome: &Outcome) -> &'static str {
+    match outcome.failure().map(|failure| failure.code) {
+        Some(ErrorCode::RateLimited) => "rate_limited",
+        _ => outcome.label(),
+    }
+}
+
 fn judged(answer: &Answer, outcome: &Outcome) -> Result<(), String> {
-    same("outcome", answer.outcome.as_str(), outcome.label())?;
+    same("outcome", answer.outcome.as_str(), said(outcome))?;
     if let Outcome::Issued(issued) = outcome {
         let token = issued.access_token.expose();
         same("token", answer.token().as_deref(), Some(token))?;
