@@ -150,10 +150,11 @@ impl Reloader {
             mut warnings,
             providers_path: _,
         } = loaded;
-        for key in need_restart(&self.start, &spec) {
-            let message = "has changed: this needs a restart";
-            warnings.push(Problem::new("configuration", key, message));
-        }
+        // First of all: only this process knows.
+        let message = "has changed: this needs a restart";
+        let told = need_restart(&self.start, &spec).into_iter();
+        let told = told.map(|key| Problem::new("configuration", key, message));
+        warnings.splice(0..0, told);
         let (added, changed, removed) = self.exchange_workers(&spec, built);
         self.context.access.store(Arc::new(spec.access));
         if spec.log.level != self.log_level {

@@ -110,6 +110,9 @@ pub(super) fn resolve(mut root: Root, env: &Env, report: &mut Report) -> Resolve
 
     let ids: Vec<String> = root.integrations.keys().cloned().collect();
     for id in &ids {
+        if is_lost(&root.integrations, id, &providers) {
+            continue;
+        }
         let parameters = parameters_of(&root.integrations, id, &providers);
         let names: Vec<&str> = parameters.iter().map(String::as_str).collect();
         if let Some(Raw::Table(table)) = root.integrations.get_mut(id).map(|node| &mut node.raw) {
@@ -120,6 +123,7 @@ pub(super) fn resolve(mut root: Root, env: &Env, report: &mut Report) -> Resolve
     let definitions = root
         .integrations
         .iter()
+        .filter(|(id, _)| !is_lost(&root.integrations, id, &providers))
         .filter_map(|(id, node)| define(id, node, &root.integrations, &providers, report))
         .collect();
     Resolved {
@@ -160,24 +164,30 @@ fn table_of(node: &Node) -> Option<&Table> {
     }
 }
 
-/// The names of the parameters of the provider an integration is based on, itself or by `inherit`.
-pub(super) fn parameters_of(
-    integrations: &BTreeMap<String, Node>,
-    id: &str,
-    providers: &Providers,
-) -> Vec<String> {
-    let Some(table) = integrations.get(id).and_then(table_of) else {
-        return Vec::new();
-    };
+/// The provider that an integration is based on, itself or by `inherit`.
+fn provider_of<'a>(integrations: &'a BTreeMap<String, Node>, id: &str) -> Option<&'a str> {
+    let table = integrations.get(id).and_then(table_of)?;
     let inherited = || {
         integrations
             .get(table.text("inherit")?)
             .and_then(table_of)?
             .text("provider")
     };
-    table
-        .text("provider")
-        .or_else(inherited)
+    table.text("provider").or_else(inherited)
+}
+
+/// Whether its provider file was refused: what else could be said of it would mislead.
+fn is_lost(integrations: &BTreeMap<String, Node>, id: &str, providers: &Providers) -> bool {
+    provider_of(integrations, id).is_some_and(|name| providers.is_refused(name))
+}
+
+/// The names of the parameters of the provider an integration is based on, itself or by `inherit`.
+pub(super) fn parameters_of(
+    integrations: &BTreeMap<String, Node>,
+    id: &str,
+    providers: &Providers,
+) -> Vec<String> {
+    provider_of(integrations, id)
         .and_then(|name| providers.get(name))
         .map(|provider| {
             provider

@@ -132,6 +132,11 @@ impl Report {
         self.warnings.push(Problem::new(file, key, message));
     }
 
+    /// How many problems were told so far.
+    pub(super) fn count(&self) -> usize {
+        self.problems.len()
+    }
+
     pub(super) fn clean(&self) -> bool {
         self.problems.is_empty()
     }

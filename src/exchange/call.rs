@@ -93,7 +93,12 @@ fn made(
         } else {
             value.as_str().to_owned()
         };
-        let landed = land(&text, &value).map_err(|misfit| Unsendable::Url(misfit.to_string()))?;
+        let landed = land(&text, &value).map_err(|misfit| match part {
+            Part::Answer { step, path } => {
+                Unsendable::Url(format!("has {{steps.{step}.{path}}} in it, which {misfit}"))
+            }
+            _ => Unsendable::Url(misfit.to_string()),
+        })?;
         text.push_str(&landed);
     }
     let endpoint = Endpoint::parse(&text).map_err(|error| Unsendable::Url(error.to_string()))?;
@@ -114,9 +119,12 @@ fn made(
             .chain(held.iter().cloned())
             .collect();
         let host = Redactor::new(&held).clean(endpoint.host());
-        return Err(Unsendable::Url(format!(
-            "leads to '{host}', which is not among its hosts"
-        )));
+        return Err(Unsendable::Url(match Url::port(endpoint.url()) {
+            None => format!("leads to '{host}', which is not among its hosts"),
+            Some(port) => format!(
+                "leads to port {port} of '{host}': it must be one of its hosts, at the usual port"
+            ),
+        }));
     }
     Ok(endpoint)
 }

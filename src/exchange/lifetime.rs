@@ -40,6 +40,8 @@ pub(super) enum Oddity {
     MaybeMilliseconds(Duration),
     /// Taken as milliseconds all the same.
     MaybeSeconds(Duration),
+    /// Taken as if it were not there.
+    Unreadable,
 }
 
 impl std::fmt::Display for Oddity {
@@ -65,6 +67,11 @@ impl std::fmt::Display for Oddity {
                  [integrations.NAME.response] expires_in_unit = \"seconds\"",
                 HumanDuration(*lifetime)
             ),
+            Self::Unreadable => f.write_str(
+                "what stands where its lifetime should be cannot be read as one, and is passed over: \
+                 compare [integrations.NAME.response] expires_in, expires_in_unit and expires_at with \
+                 the vendor's documentation, or set default_lifetime",
+            ),
         }
     }
 }
@@ -82,19 +89,19 @@ pub(super) fn find(
     answered_at: Timestamp,
 ) -> Found {
     let since = age(answer, shape, answered_at);
-    let said = find_any(&shape.expires_in, answer)
+    let to_live = find_any(&shape.expires_in, answer);
+    let end = find_any(&shape.expires_at, answer);
+    let unread = (to_live.is_some() || end.is_some()).then_some(Oddity::Unreadable);
+    let said = to_live
         .and_then(|value| relative(value, shape, answered_at))
         .map(|(said, oddity)| (aged(said, since, oddity), oddity))
-        .or_else(|| {
-            let value = find_any(&shape.expires_at, answer)?;
-            Some((absolute(value, answered_at)?, None))
-        })
-        .or_else(|| Some((of_jwt(token, answered_at)?, None)))
+        .or_else(|| Some((absolute(end?, answered_at)?, None)))
+        .or_else(|| Some((of_jwt(token, answered_at)?, unread)))
         .or_else(|| {
             let default = of_duration(shape.default_lifetime?);
-            Some((aged(default, since, None), None))
+            Some((aged(default, since, None), unread))
         })
-        .unwrap_or((Lifetime::Never, None));
+        .unwrap_or((Lifetime::Never, unread));
     let cut = match (said.0, shape.max_lifetime) {
         (Lifetime::For(lifetime), Some(max)) => Lifetime::For(lifetime.min(max)),
         (Lifetime::Never, Some(max)) => Lifetime::For(max),
@@ -418,6 +425,40 @@ mod tests {
         let all = [unix, Some(Oddity::Milliseconds), Some(short), maybe(90)];
         for oddity in all.into_iter().flatten() {
             assert!(oddity.to_string().contains("expires_in_unit"), "{oddity}");
+        }
+    }
+
+    /// It may be the end of the token, so nobody passes over it in silence.
+    #[test]
+    fn what_cannot_be_read_is_told() {
+        let days = ResponseShape {
+            expires_in_unit: Unit::DaysHoursMinutes,
+            ..shape()
+        };
+        let stated = ResponseShape {
+            default_lifetime: Some(Duration::from_secs(60)),
+            ..shape()
+        };
+        for (answer, shape, lifetime) in [
+            (json!({"expires_in": "1 hour"}), &shape(), Lifetime::Never),
+            (json!({"expires_in": "0:01:30"}), &shape(), Lifetime::Never),
+            (json!({"expires_in": 3600}), &days, Lifetime::Never),
+            (
+                json!({"expires_at": "29.11.2027"}),
+                &shape(),
+                Lifetime::Never,
+            ),
+            (json!({"expires_in": "1 hour"}), &stated, secs(60)),
+        ] {
+            let unreadable = (lifetime, Some(Oddity::Unreadable));
+            assert_eq!(odd(&answer, shape), unreadable, "{answer}");
+        }
+        for answer in [
+            json!({}),
+            json!({"expires_in": null, "expires_at": null}),
+            json!({"expires_in": "soon", "expires_at": NOW + 60}),
+        ] {
+            assert_eq!(odd(&answer, &shape()).1, None, "{answer}");
         }
     }
 

@@ -29,11 +29,11 @@ const PRIVATE: [&str; 5] = [
     "devicesecret",
 ];
 
-/// `None`: there is more than may be kept. `held` are secrets and refresh tokens we know.
+/// `None`: there is more than may be kept. `ours` are secrets and refresh tokens we know.
 pub(super) fn keep(
     mut answer: Value,
     shape: &ResponseShape,
-    held: &[Secret],
+    ours: &Echoes<'_>,
 ) -> Option<Map<String, Value>> {
     let named = [
         &shape.access_token,
@@ -69,7 +69,7 @@ pub(super) fn keep(
         return Some(Map::new());
     };
     members.retain(|name, _| !OURS.contains(&name.as_str()) && !name.starts_with("error"));
-    strip(&mut members, held);
+    strip(&mut members, ours);
     let size = serde_json::to_vec(&members).map_or(usize::MAX, |bytes| bytes.len());
     (size <= MAX_BYTES).then_some(members)
 }
@@ -88,35 +88,46 @@ fn whole_url(text: &str) -> String {
     }
 }
 
-fn strip(members: &mut Map<String, Value>, held: &[Secret]) {
-    members.retain(|name, value| !is_private(name) && !echoes(name, held) && passes(value, held));
+/// Knows what is ours, sent back.
+pub(super) struct Echoes<'a> {
+    held: &'a [Secret],
+    /// A short secret may be part of many a text; a long one is there because it was sent back, in
+    /// whatever form, as in a URL that would end up in a log line.
+    long: Redactor,
+}
+
+impl<'a> Echoes<'a> {
+    pub(super) fn of(held: &'a [Secret]) -> Self {
+        let long = held.iter().filter(|one| one.expose().len() >= ECHO_MIN);
+        Self {
+            held,
+            long: Redactor::new(long),
+        }
+    }
+
+    pub(super) fn are_in(&self, text: &str) -> bool {
+        self.held.iter().any(|secret| text == secret.expose()) || self.long.finds_in(text)
+    }
+}
+
+fn strip(members: &mut Map<String, Value>, ours: &Echoes<'_>) {
+    members.retain(|name, value| !is_private(name) && !ours.are_in(name) && passes(value, ours));
 }
 
 /// Whether a value may stay; what lies inside it is stripped.
-fn passes(value: &mut Value, held: &[Secret]) -> bool {
+fn passes(value: &mut Value, ours: &Echoes<'_>) -> bool {
     match value {
-        Value::String(text) => !echoes(text, held),
+        Value::String(text) => !ours.are_in(text),
         Value::Array(items) => {
-            items.retain_mut(|item| passes(item, held));
+            items.retain_mut(|item| passes(item, ours));
             true
         }
         Value::Object(members) => {
-            strip(members, held);
+            strip(members, ours);
             true
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => true,
     }
-}
-
-/// Whether a text is one of ours, sent back.
-pub(super) fn echoes(text: &str, held: &[Secret]) -> bool {
-    held.iter().any(|secret| is_echo(text, secret.expose()))
-}
-
-/// A short secret may be part of many a text; a long one is there because it was sent back, as in
-/// a URL that would end up in a log line.
-fn is_echo(text: &str, secret: &str) -> bool {
-    text == secret || (secret.len() >= ECHO_MIN && text.contains(secret))
 }
 
 pub(super) fn is_private(name: &str) -> bool {
@@ -212,7 +223,7 @@ mod tests {
 
     fn kept(answer: Value, shape: &ResponseShape, held: &[&str]) -> Value {
         let held: Vec<_> = held.iter().copied().map(Secret::new).collect();
-        Value::Object(keep(answer, shape, &held).unwrap())
+        Value::Object(keep(answer, shape, &Echoes::of(&held)).unwrap())
     }
 
     fn path(text: &str) -> Path {
@@ -325,9 +336,26 @@ mod tests {
     #[test]
     fn too_much_is_dropped_whole_and_what_is_no_object_has_no_members() {
         let shape = ResponseShape::default();
-        assert!(keep(json!({"x": "y".repeat(MAX_BYTES)}), &shape, &[]).is_none());
-        assert!(keep(json!({"x": "y".repeat(MAX_BYTES - 10)}), &shape, &[]).is_some());
-        assert_eq!(keep(json!(["a"]), &shape, &[]), Some(Map::new()));
+        assert!(
+            keep(
+                json!({"x": "y".repeat(MAX_BYTES)}),
+                &shape,
+                &Echoes::of(&[])
+            )
+            .is_none()
+        );
+        assert!(
+            keep(
+                json!({"x": "y".repeat(MAX_BYTES - 10)}),
+                &shape,
+                &Echoes::of(&[])
+            )
+            .is_some()
+        );
+        assert_eq!(
+            keep(json!(["a"]), &shape, &Echoes::of(&[])),
+            Some(Map::new())
+        );
     }
 
     #[test]
@@ -349,6 +377,17 @@ mod tests {
         let mut redactor = Redactor::default();
         found.hide_from(&mut redactor);
         assert_eq!(redactor.clean("99999 and more"), "[redacted]");
+    }
+
+    #[test]
+    fn what_is_sent_back_passes_in_no_form() {
+        let secret = "loooooongsecret/+CANARY/x";
+        let answer = json!({
+            "self": "https://a.example/?client_secret=loooooongsecret%2F%2BCANARY%2Fx",
+            "b64": "bG9vb29vb25nc2VjcmV0LytDQU5BUlkveA==", "plain": secret, "other": "x",
+        });
+        let shape = ResponseShape::default();
+        assert_eq!(kept(answer, &shape, &[secret]), json!({"other": "x"}));
     }
 
     #[test]

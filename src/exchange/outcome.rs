@@ -8,7 +8,8 @@ use crate::base::{Failure, Issued, RefreshToken};
 pub enum Outcome {
     /// A readable answer with a token.
     Issued(Box<Issued>),
-    /// Trouble that passes; `retry_after` is what the vendor asked for, uncapped.
+    /// Trouble that passes; `retry_after` is what the vendor asked of this client, uncapped: `None` if
+    /// it was another host than the integration's own, whose wait is in the failure only.
     Transient {
         retry_after: Option<Duration>,
         failure: Failure,

@@ -25,6 +25,8 @@ pub(super) enum Unmade {
     NoCertificate,
     #[error("needs '{path}' of step {step}, and that is not in the answer")]
     NoAnswer { step: usize, path: Path },
+    #[error("needs a text at '{path}' of step {step}, and there is an object or a list")]
+    NoText { step: usize, path: Path },
     /// The configuration does not let this happen.
     #[error("cannot be made: a secret in it was not read")]
     NoSecret,
@@ -180,7 +182,7 @@ impl<'a> Moment<'a> {
             Value::String(text) => Ok(text.clone()),
             Value::Number(number) => Ok(number.to_string()),
             Value::Bool(flag) => Ok(flag.to_string()),
-            Value::Null | Value::Array(_) | Value::Object(_) => Err(Unmade::NoAnswer {
+            Value::Null | Value::Array(_) | Value::Object(_) => Err(Unmade::NoText {
                 step,
                 path: path.clone(),
             }),

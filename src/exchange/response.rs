@@ -94,7 +94,8 @@ pub(super) fn normalise(
     let refresh_token = granted::refresh_token(json, id, shape, answer.answered_at);
     let mut known = held.to_vec();
     known.extend(refresh_token.as_ref().map(|found| found.token.clone()));
-    let members = members::keep(json.clone(), shape, &known).unwrap_or_else(|| {
+    let ours = members::Echoes::of(&known);
+    let members = members::keep(json.clone(), shape, &ours).unwrap_or_else(|| {
         tracing::warn!(
             integration.id = %id,
             "more than 16 KiB of further members in the vendor's answer for {id}: all dropped"
@@ -102,7 +103,7 @@ pub(super) fn normalise(
         serde_json::Map::new()
     });
     let scope = find_any(&shape.scope, json).and_then(scope);
-    let scope = scope.filter(|text| !members::echoes(text, &known));
+    let scope = scope.filter(|text| !ours.are_in(text));
     let scope = scope.filter(|text| {
         let fits = text.len() <= members::MAX_BYTES;
         if !fits {

@@ -95,6 +95,8 @@ pub struct Attempt {
     pub granted: Option<Vec<String>>,
     pub outcome: &'static str,
     pub failure: Option<Failure>,
+    /// What is strange about a token that came.
+    pub oddities: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -265,6 +267,7 @@ impl Look {
             granted,
             outcome: outcome.map_or("step", Outcome::label),
             failure: outcome.and_then(Outcome::failure).cloned(),
+            oddities: Vec::new(),
         }
     }
 }

@@ -36,6 +36,16 @@ impl Variation {
         }
     }
 
+    /// What else a vendor could want, where only the encoding was tried.
+    pub fn left(self) -> Option<&'static str> {
+        match self {
+            Self::BasicForm | Self::BasicRaw => {
+                Some("token_endpoint_auth_method = \"client_secret_post\"")
+            }
+            Self::Post | Self::Basic => None,
+        }
+    }
+
     fn auth(self) -> ClientAuth {
         match self {
             Self::Post => ClientAuth::Post,

@@ -60,7 +60,7 @@ impl Place {
     fn key(self) -> &'static str {
         match self {
             Self::TokenEndpoint => "token_endpoint",
-            Self::Issuer => "issuer",
+            Self::Issuer => "issuer, whose metadata name this endpoint,",
             Self::Request => "request.url",
             Self::Step(_) => "the step's url",
         }
@@ -74,8 +74,8 @@ struct Facts<'a> {
     error: Option<&'a str>,
     is_html: bool,
     html_refusals: u32,
-    /// A `success` member does not hold.
-    failed_inside: bool,
+    /// The member that should say that it went well, and does not.
+    failed_inside: Option<&'a Path>,
     presented: Presented,
 }
 
@@ -100,7 +100,7 @@ fn class_of(facts: Facts<'_>) -> OutcomeClass {
     match facts.status {
         401 | 403 if facts.is_html && facts.html_refusals < HTML_TRIES => Transient,
         401 | 403 => BadCredential,
-        200..=299 if facts.error.is_some() || facts.failed_inside => BadRequest,
+        200..=299 if facts.error.is_some() || facts.failed_inside.is_some() => BadRequest,
         200..=299 => Transient,
         _ => BadRequest,
     }
@@ -136,9 +136,10 @@ pub(super) fn judged<T>(
     success: &[&Success],
     read: impl FnOnce(&Answer) -> Result<T, Unreadable>,
 ) -> Result<T, Box<Outcome>> {
-    let failed_inside = failed_inside(answer, success) || refuses_to_extend(answer, context);
+    let failed_inside =
+        failed_inside(answer, success).or_else(|| refuses_to_extend(answer, context));
     let mut unreadable = None;
-    if answer.is_success() && !failed_inside {
+    if answer.is_success() && failed_inside.is_none() {
         match read(answer) {
             Ok(found) => return Ok(found),
             Err(why) => unreadable = Some(why),
@@ -157,7 +158,7 @@ pub(super) fn judged<T>(
 fn refused(
     answer: &Answer,
     context: &Context<'_>,
-    failed_inside: bool,
+    failed_inside: Option<&Path>,
     unreadable: Option<&Unreadable>,
 ) -> Outcome {
     let shape = context.shape;
@@ -204,8 +205,9 @@ fn refused(
         error: clean(&error).filter(|text| !text.is_empty()),
         error_description: clean(&description).filter(|text| !text.is_empty()),
     };
-    let advice = hint(context, Some(answer.status), error.as_deref(), &text)
-        .unwrap_or_else(|| words::general_hint(class, facts, rescued.is_some(), context));
+    let advice = hint(context, Some(answer.status), error.as_deref(), &text).unwrap_or_else(|| {
+        words::general_hint(class, facts, rescued.is_some(), unreadable, context)
+    });
     let failure = Failure {
         code: code_of(class),
         description: words::in_place(
@@ -235,20 +237,24 @@ fn redactor(answer: &Answer, context: &Context<'_>) -> Redactor {
     redactor
 }
 
-/// Whether a 2xx says by a `success` member that it is none.
-fn failed_inside(answer: &Answer, success: &[&Success]) -> bool {
-    let held = |json| success.iter().all(|one| response::holds(one, json));
-    answer.is_success() && answer.json.as_ref().is_some_and(|json| !held(json))
+/// By which `success` member a 2xx says that it is none.
+fn failed_inside<'a>(answer: &Answer, success: &[&'a Success]) -> Option<&'a Path> {
+    let json = answer.json.as_ref().filter(|_| answer.is_success())?;
+    let mut all = success.iter().copied().flatten();
+    all.find(|member| !response::holds(std::slice::from_ref(*member), json))
+        .map(|(path, _)| path)
 }
 
-/// Whether the member by which an answer without a token prolongs the one before says otherwise.
-fn refuses_to_extend(answer: &Answer, context: &Context<'_>) -> bool {
-    let Some(json) = answer.json.as_ref().filter(|_| context.prolongs.is_some()) else {
-        return false;
-    };
-    let says_otherwise =
-        |(path, wanted): &(Path, Scalar)| path.find(json).is_some_and(|found| !wanted.holds(found));
-    answer.is_success() && context.shape.extended.iter().any(says_otherwise)
+/// The member by which an answer without a token prolongs the one before, if it says otherwise.
+fn refuses_to_extend<'a>(answer: &Answer, context: &Context<'a>) -> Option<&'a Path> {
+    let extends = answer.is_success() && context.prolongs.is_some();
+    let json = answer.json.as_ref().filter(|_| extends)?;
+    let shape: &'a ResponseShape = context.shape;
+    let otherwise = shape
+        .extended
+        .iter()
+        .find(|(path, wanted)| path.find(json).is_some_and(|found| !wanted.holds(found)));
+    otherwise.map(|(path, _)| path)
 }
 
 fn code_of(class: OutcomeClass) -> ErrorCode {
@@ -320,7 +326,12 @@ pub(super) fn no_answer(error: &net::Error, context: &Context<'_>) -> Outcome {
         }
         net::ErrorKind::Timeout => {
             let limit = HumanDuration(context.timeout);
-            format!("no answer from {host} within {limit}")
+            match context.place {
+                Place::Step(1..) => format!(
+                    "no answer from {host} in what earlier steps left of refresh.timeout ({limit})"
+                ),
+                _ => format!("no answer from {host} within {limit}"),
+            }
         }
         net::ErrorKind::Connect | net::ErrorKind::Dns | net::ErrorKind::Tls => {
             format!("could not connect to {host}: {reason}")
@@ -332,13 +343,8 @@ pub(super) fn no_answer(error: &net::Error, context: &Context<'_>) -> Outcome {
     let failure = Failure {
         code: ErrorCode::TemporarilyUnavailable,
         description: words::in_place(context.place, description),
-        hint: hint(context, None, Some(error.kind.as_str()), &reason).or_else(|| {
-            Some(words::no_answer_hint(
-                error.kind,
-                context.presented,
-                context.place,
-            ))
-        }),
+        hint: hint(context, None, Some(error.kind.as_str()), &reason)
+            .or_else(|| Some(words::no_answer_hint(error, context))),
         vendor: None,
         retry_after: None,
         at: context.now.wall,

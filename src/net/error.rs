@@ -67,6 +67,8 @@ pub struct Error {
     /// The connection was not there yet: nothing was sent.
     pub while_connecting: bool,
     pub certificate: Option<Certificate>,
+    /// The peer ended the TLS handshake, in its own words.
+    pub is_alert: bool,
 }
 
 impl Error {
@@ -76,6 +78,7 @@ impl Error {
             reason: reason.into(),
             while_connecting: matches!(kind, ErrorKind::Connect | ErrorKind::Dns | ErrorKind::Tls),
             certificate: None,
+            is_alert: false,
         }
     }
 
@@ -132,6 +135,7 @@ fn known(error: &(dyn StdError + 'static)) -> Option<Error> {
     if let Some(tls) = error.downcast_ref::<rustls::Error>() {
         return Some(Error {
             certificate: Certificate::trouble(tls),
+            is_alert: matches!(tls, rustls::Error::AlertReceived(_)),
             ..Error::new(ErrorKind::Tls, tls.to_string())
         });
     }

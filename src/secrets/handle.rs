@@ -173,7 +173,9 @@ impl Outside {
                 let (path, seen, now) = (path.clone(), self.state().stamp, clock.now().wall);
                 let looked = tokio::task::spawn_blocking(move || file::look(&path, seen, now));
                 match looked.await {
-                    Ok(Ok(Look::Unchanged)) => self.recovered(),
+                    Ok(Ok(Look::Unchanged)) => {
+                        self.recovered();
+                    }
                     Ok(Ok(Look::Read(secret, stamp))) => self.found(secret, stamp, reader),
                     Ok(Err(reason)) => self.failed(reason),
                     Err(error) => self.failed(format!("cannot be read: {error}")),
@@ -205,7 +207,7 @@ impl Outside {
     }
 
     fn found(&self, secret: Secret, stamp: Option<Stamp>, reader: Option<&Arc<Changes>>) {
-        self.recovered();
+        let was_missed = self.recovered();
         let mut state = self.state();
         state.stamp = stamp;
         state.stale = false;
@@ -215,6 +217,9 @@ impl Outside {
         let is_first = state.value.replace(secret).is_none();
         if !is_first {
             tracing::info!(secret.source = %self.name(), "a secret has a new value");
+        } else if !was_missed {
+            // Nobody has had another one, or none.
+            return;
         }
         for listener in state.listeners.iter().filter_map(Weak::upgrade) {
             if reader.is_some_and(|reader| Arc::ptr_eq(reader, &listener)) {
@@ -224,12 +229,15 @@ impl Outside {
         }
     }
 
-    fn recovered(&self) {
+    /// Whether it could not be read before.
+    fn recovered(&self) -> bool {
         let mut state = self.state();
         state.problem = None;
-        if std::mem::take(&mut state.failures) > 0 {
+        let was_missed = std::mem::take(&mut state.failures) > 0;
+        if was_missed {
             tracing::info!(secret.source = %self.name(), "a secret can be read again");
         }
+        was_missed
     }
 
     fn failed(&self, reason: Reason) {

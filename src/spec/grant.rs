@@ -143,14 +143,17 @@ impl Grant {
             Self::Password(_) => Proof::Password,
             Self::Steps(steps) if steps.assertion().is_some() => Proof::Assertion,
             Self::Steps(_) | Self::Static(_) => Proof::Secret,
-            Self::ClientCredentials(request)
-            | Self::TokenExchange(request)
-            | Self::RefreshToken(request, _) => match request.auth {
-                ClientAuth::Assertion(_) => Proof::ClientAssertion,
-                ClientAuth::AssertionFile(_) => Proof::AssertionFile,
-                ClientAuth::None if request.certificate().is_some() => Proof::Certificate,
-                ClientAuth::Basic(_) | ClientAuth::Post | ClientAuth::None => Proof::Secret,
-            },
+            Self::TokenExchange(_) => Proof::Subject,
+            Self::ClientCredentials(request) | Self::RefreshToken(request, _) => {
+                match &request.auth {
+                    ClientAuth::Assertion(one) if one.algorithm.is_shared() => Proof::SharedKey,
+                    ClientAuth::Assertion(_) => Proof::ClientAssertion,
+                    ClientAuth::AssertionFile(_) => Proof::AssertionFile,
+                    ClientAuth::None if request.certificate().is_some() => Proof::Certificate,
+                    ClientAuth::Post => Proof::SecretInBody,
+                    ClientAuth::Basic(_) | ClientAuth::None => Proof::Secret,
+                }
+            }
         }
     }
 

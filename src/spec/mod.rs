@@ -86,11 +86,12 @@ pub struct Integration {
 }
 
 impl Integration {
-    /// What failures of this integration share at the vendor: endpoint host and port, and client.
-    /// `None` for grants that ask nobody.
+    /// What failures of this integration share at the vendor: endpoint host and port, and client; one
+    /// without a client id is a client of its own. `None` for grants that ask nobody.
     pub fn quota_key(&self) -> Option<(String, String)> {
         let endpoint = self.grant.endpoint()?;
-        let client = self.grant.client_id().unwrap_or_default().to_owned();
+        let client = self.grant.client_id().filter(|id| !id.is_empty());
+        let client = client.map_or_else(|| format!("integration {}", self.id), str::to_owned);
         let elsewhere = self.grant.refreshing();
         let elsewhere = elsewhere.and_then(|refreshing| refreshing.refresh_endpoint.as_ref());
         Some((elsewhere.unwrap_or(endpoint).authority(), client))

@@ -18,15 +18,21 @@ pub struct Vendor {
 pub enum Proof {
     #[default]
     Secret,
+    /// The same, in the body already.
+    SecretInBody,
+    /// A secret that signs for the client, dated by a clock.
+    SharedKey,
     /// Of the grant: signed with a key, and dated by a clock.
     Assertion,
-    /// Of the client: signed with a key or a secret, and dated by a clock.
+    /// Of the client: signed with a key, and dated by a clock.
     ClientAssertion,
     /// Signed by somebody else.
     AssertionFile,
     Certificate,
     /// A person's, or what passes for one.
     Password,
+    /// The token that is exchanged, and the client.
+    Subject,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

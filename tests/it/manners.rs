@@ -234,3 +234,53 @@ async fn an_exchange_in_flight_is_awaited_at_the_end() {
     broker.stop().await;
     assert_eq!(caller.await.unwrap().token(), "t");
 }
+
+/// Without a client id each integration is a client of its own; and a wait that a later request's host
+/// asks for is nobody's at the first host.
+#[tokio::test(start_paused = true)]
+async fn a_wait_is_that_of_the_client_and_the_host_that_it_was_asked_of() {
+    let first = Vendor::start(|request, number| {
+        if request.text().contains("alice") {
+            Reply::Full(429, "retry-after: 3000\r\n".into(), "{}".into())
+        } else {
+            Reply::token(&format!("t{number}"), 3600)
+        }
+    })
+    .await;
+    let second =
+        Vendor::start(|_, _| Reply::Full(429, "retry-after: 3000\r\n".into(), "{}".into())).await;
+    let signin = |name: &str| {
+        format!(
+            "[integrations.{name}]\ngrant = \"request\"\nusername = \"{name}\"\n\
+             request = {{ url = \"{}\", form = {{ user = \"{{username}}\" }} }}\n",
+            first.url()
+        )
+    };
+    let chain = format!(
+        "[integrations.chain]\ngrant = \"steps\"\nclient_id = \"abc\"\n\
+         [[integrations.chain.steps]]\nrequest.url = \"{}\"\n\
+         [[integrations.chain.steps]]\nrequest.url = \"{}\"\n",
+        first.url(),
+        second.url()
+    );
+    let config = signin("alice") + &signin("bob") + &chain + &integration("same", &first.url(), "");
+    let broker = Broker::start(&config);
+    for held_back in ["alice", "chain"] {
+        broker
+            .until(held_back, |status| status["consecutive_failures"] == 1)
+            .await;
+    }
+    for free in ["bob", "same"] {
+        assert_eq!(
+            broker.post(&format!("/refresh/{free}"), "").await.status,
+            200
+        );
+    }
+    // Those that were asked to wait do.
+    tokio::time::sleep(Duration::from_mins(20)).await;
+    assert_eq!(second.count(), 1);
+    for held_back in ["alice", "chain"] {
+        let status = broker.status(held_back).await;
+        assert_eq!(status["consecutive_failures"], 1, "{status}");
+    }
+}

@@ -113,3 +113,30 @@ async fn of_two_secrets_the_one_that_works_is_found_and_kept() {
     let secrets: Vec<String> = vendor.requests().iter().map(secret_of).collect();
     assert_eq!(secrets, ["now", "next", "next"]);
 }
+
+/// The first reading of a file is no change to whoever reads it next.
+#[tokio::test(start_paused = true)]
+async fn a_refused_secret_that_many_share_is_sent_once_by_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    fs::write(&file, "wrong").unwrap();
+    let vendor = vendor_that_wants("right").await;
+    let heirs = ["y", "z"].map(|name| format!("[integrations.{name}]\ninherit = \"x\"\n"));
+    let broker = Broker::start(&(from_file(&vendor.url(), &file) + &heirs.concat()));
+    for name in ["x", "y", "z"] {
+        broker
+            .until(name, |status| status["state"] == "rejected")
+            .await;
+    }
+    // Sooner than any of them would try again by itself.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(vendor.count(), 3);
+    // One that is changed is tried by all of them.
+    fs::write(&file, "right").unwrap();
+    for name in ["x", "y", "z"] {
+        broker
+            .until(name, |status| status["state"] == "valid")
+            .await;
+    }
+    assert_eq!(vendor.count(), 6);
+}

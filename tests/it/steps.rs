@@ -187,7 +187,7 @@ async fn a_step_that_fails_is_named_and_shows_no_token_of_another() {
             Reply::json(200, r#"{"ok":false,"error":"nope"}"#),
             Reply::Hang,
             "request_rejected",
-            "in step 1: the vendor's answer says that the request failed",
+            "in step 1: by its 'ok' the vendor's answer says that the request failed",
         ),
         (
             Reply::json(200, r#"{"ok":true,"data":{"token":"c4nary-t0ken"}}"#),

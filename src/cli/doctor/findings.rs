@@ -149,6 +149,7 @@ fn issued_findings(one: &Examination, issued: &Issued, found: &mut Vec<Finding>)
                 .advise("if it does expire, set [integrations.NAME.response] default_lifetime");
         }
         found.push(finding);
+        found.extend(strange(one));
         found.extend(other_secret(one, issued));
         found.extend(missing_scope(one));
         found.extend(replaced(one));
@@ -173,6 +174,18 @@ fn issued_findings(one: &Examination, issued: &Issued, found: &mut Vec<Finding>)
             }
         }
     });
+}
+
+/// What is strange about the token, as the log of a broker tells it.
+fn strange(one: &Examination) -> Vec<Finding> {
+    let last = one.trace.attempts.last();
+    let oddities = last.map_or(&[][..], |attempt| &attempt.oddities);
+    let id = &one.integration.id;
+    let finding = |oddity: &String| {
+        let says = format!("the token of '{id}' is strange: {oddity}");
+        Finding::new(Level::Warning, "strange", says)
+    };
+    oddities.iter().map(finding).collect()
 }
 
 fn other_secret(one: &Examination, issued: &Issued) -> Option<Finding> {
@@ -233,20 +246,27 @@ fn failed(one: &Examination, failure: &Failure) -> Finding {
     if let Some(hint) = failure.hint.as_ref().filter(|_| !taken) {
         finding.advice.push(hint.clone());
     }
-    // A provider's own words on a refusal are better than ours.
+    // A provider's own words on a refusal are better than ours, and so is what the answer says.
+    let is_html = last
+        .and_then(|attempt| attempt.answer.as_ref())
+        .is_some_and(|it| it.is_html);
     let hinted = failure.hint.is_some()
-        && matches!(
-            code,
-            "credentials_rejected" | "request_rejected" | "rate_limited"
-        );
+        && match code {
+            "credentials_rejected" | "request_rejected" | "rate_limited" => true,
+            "unreadable" => !is_html,
+            _ => false,
+        };
     if !taken && !hinted {
         finding.advice.extend(advice(code, one, last));
     }
     if let (Some(varied), false) = (&one.varied, taken) {
         finding.advice.push(format!(
             "{} was tried too, and not taken either: the client id or the secret itself is probably \
-             wrong",
-            varied.variation.as_str()
+             wrong{}",
+            varied.variation.as_str(),
+            varied.variation.left().map_or_else(String::new, |other| format!(
+                ", or the vendor wants {other}, which was not tried"
+            ))
         ));
     }
     if let Some(wait) = failure.retry_after {
@@ -292,10 +312,23 @@ fn code(attempt: &Attempt, failure: &Failure) -> &'static str {
     }
 }
 
+/// Of several requests it is the last that failed.
+fn asked_host(one: &Examination, attempt: Option<&Attempt>) -> String {
+    let sent = attempt.and_then(|attempt| url::Url::parse(&attempt.sent.url).ok());
+    let sent = sent.and_then(|url| url.host_str().map(str::to_owned));
+    let endpoint = one.integration.grant.endpoint();
+    sent.or_else(|| endpoint.map(|endpoint| endpoint.host().to_owned()))
+        .unwrap_or_default()
+}
+
 fn advice(code: &str, one: &Examination, attempt: Option<&Attempt>) -> Vec<String> {
     let proxy = attempt.and_then(|attempt| attempt.proxy.as_deref());
-    let endpoint = one.integration.grant.endpoint();
-    let host = endpoint.map_or("", |endpoint| endpoint.host());
+    let grant = &one.integration.grant;
+    let host = asked_host(one, attempt);
+    let key = match grant.steps() {
+        Some(_) => "the request's url",
+        None => "token_endpoint",
+    };
     let mut all = vec![match code {
         "dns" => format!(
             "check the spelling of '{host}': tenant, region and domain; where only a proxy can look \
@@ -330,14 +363,13 @@ fn advice(code: &str, one: &Examination, attempt: Option<&Attempt>) -> Vec<Strin
         }
         "reset" => "something between, or the wrong port: does a token endpoint answer there?".to_owned(),
         "too_large" | "unreadable" | "html" => {
-            "this is not how a token endpoint answers: compare token_endpoint with the vendor's \
-             documentation (path, tenant, region); if the token only has another name, set \
-             [integrations.NAME.response] access_token"
-                .to_owned()
+            format!(
+                "this is not how a token endpoint answers: compare {key} with the vendor's \
+                 documentation (path, tenant, region)"
+            )
         }
         "wrong_url" => {
-            "compare token_endpoint with the vendor's documentation: path, version, tenant, region"
-                .to_owned()
+            format!("compare {key} with the vendor's documentation: path, version, tenant, region")
         }
         "vendor_error" => "the vendor has trouble: try again later".to_owned(),
         "credentials_rejected" => {

@@ -153,6 +153,18 @@ impl Parameters<'_> {
         Ok(Phrase::new(parts))
     }
 
+    /// A key of the operator's own that a hole stands for: a provider's file is not to blame.
+    fn absent(&self, key: &str, node: &Node, path: &str, report: &mut Report) -> Gap {
+        if !node.is_providers() {
+            let message = format!("needs a {key}, and there is none");
+            return self.problem(node, path, &message, report);
+        }
+        let at = format!("integrations.{}.{key}", self.definition.id);
+        let message = "is missing: the provider's request needs it";
+        report.problem(&self.definition.file, &at, message);
+        Gap::Reported
+    }
+
     fn hole(
         &mut self,
         node: &Node,
@@ -166,16 +178,15 @@ impl Parameters<'_> {
             Ok(None) => {}
             Err(why) => return Err(self.problem(node, path, &why, report)),
         }
-        let needs = |key: &str| format!("needs a {key}, and there is none");
         match name {
             "client_secret" if realm.takes_secrets() => {
                 let there = self.client_secret.then_some(Part::ClientSecret);
-                return there.ok_or_else(|| self.problem(node, path, &needs(name), report));
+                return there.ok_or_else(|| self.absent(name, node, path, report));
             }
             "password" if realm.takes_secrets() => {
                 return match &self.password {
                     Some(source) => Ok(Part::Secret(source.clone())),
-                    None => Err(self.problem(node, path, &needs(name), report)),
+                    None => Err(self.absent(name, node, path, report)),
                 };
             }
             _ => {}
@@ -190,7 +201,7 @@ impl Parameters<'_> {
         let ours = node.is_providers() || builtin;
         match ours.then(|| self.lookup(name, report)).flatten() {
             Some(found) => found.map(|(text, _)| Part::Text(text)),
-            None if builtin => Err(self.problem(node, path, &needs(name), report)),
+            None if builtin => Err(self.absent(name, node, path, report)),
             None => Err(self.problem(node, path, realm.wanted(), report)),
         }
     }

@@ -81,7 +81,8 @@ fn base_url(
             return None;
         }
     };
-    if open == Opening::Answer && hosts.is_empty() && !view.has("hosts") {
+    let told = view.texts("hosts").is_some_and(|hosts| !hosts.is_empty());
+    if open == Opening::Answer && hosts.is_empty() && !told {
         let message =
             "takes its host from the vendor's answer: name the hosts it may have in api.hosts";
         view.problem("base_url", message, report);

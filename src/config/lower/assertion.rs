@@ -51,7 +51,7 @@ pub(super) fn bearer(
         ("issuer", "iss", assertion.issuer.is_some()),
         ("audience", "aud", !assertion.audience.is_empty()),
     ] {
-        if !given && !claims(claim) {
+        if !given && !claims(claim) && (!view.has(key) || view.removed(key)) {
             let message = format!("is not set: most vendors refuse an assertion without '{claim}'");
             view.warning(key, message, report);
         }

@@ -84,6 +84,13 @@ pub(super) fn integration(
         Arc::clone(&globals.net)
     };
     let grant = grant?;
+    let calls = grant.steps().map(|steps| steps.calls());
+    let last = calls.and_then(Iterator::last);
+    if response.is_raw && last.is_some_and(|call| !call.success.is_empty()) {
+        let message =
+            "is \"raw\", a body that is nothing but the token: 'success' finds nothing in it";
+        view.below("response").problem("format", message, report);
+    }
     let provider = match (&definition.provider, &grant) {
         (Some(provider), _) => provider.id.as_str().into(),
         (None, grant) => match grant.endpoint() {

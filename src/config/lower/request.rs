@@ -76,6 +76,7 @@ pub(super) fn token_request(
     secrets: &Secrets<'_>,
     report: &mut Report,
 ) -> Option<TokenRequest> {
+    let before = report.count();
     // First: other strings may have holes for it.
     let client = client(view, parameters, secrets, report);
     let endpoint = location(view, "token_endpoint", issuer, parameters, report);
@@ -110,7 +111,10 @@ pub(super) fn token_request(
         headers,
         seldom: (seldom != Seldom::default()).then(|| Box::new(seldom)),
     };
-    unsent::check(view, &request, report);
+    // What could not be read is not in the request, and that is no reason to take it away.
+    if report.count() == before {
+        unsent::check(view, &request, report);
+    }
     Some(request)
 }
 

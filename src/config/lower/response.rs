@@ -10,6 +10,20 @@ use crate::spec::{Path, ResponseShape, Scalar, Unit};
 const TICK: Duration = Duration::from_millis(1);
 const CENTURY: Duration = Duration::from_hours(100 * 365 * 24);
 const MAX_PATH: usize = 512;
+/// What has no place in a body that is nothing but the token.
+const IN_MEMBERS: [&str; 11] = [
+    "access_token",
+    "expires_in",
+    "expires_in_unit",
+    "zero_means_never",
+    "expires_at",
+    "issued_at",
+    "success",
+    "extended",
+    "scope",
+    "refresh_token",
+    "urls",
+];
 
 pub(super) fn response(
     view: &View<'_>,
@@ -36,13 +50,11 @@ pub(super) fn response(
             .map(|_| view.bounded(key, CENTURY, (TICK, CENTURY), report))
     };
     let is_raw = view.text("format") == Some("raw");
-    if is_raw
-        && view
-            .node("access_token")
-            .is_some_and(|node| !node.is_providers())
-    {
-        let message = "is not used with format = \"raw\", where the whole body is the token";
-        view.problem("access_token", message, report);
+    for key in IN_MEMBERS.into_iter().filter(|_| is_raw) {
+        if view.node(key).is_some_and(|node| !node.is_providers()) {
+            let message = "is not used with format = \"raw\", where the whole body is the token";
+            view.problem(key, message, report);
+        }
     }
     ResponseShape {
         is_raw,

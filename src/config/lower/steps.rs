@@ -27,6 +27,7 @@ pub(super) fn steps(
     secrets: &Secrets<'_>,
     report: &mut Report,
 ) -> Option<Grant> {
+    let before = report.count();
     let client = client(view, parameters, secrets, report);
     let steps = match kind {
         StepsKind::Request => {
@@ -51,7 +52,10 @@ pub(super) fn steps(
         steps,
         certificate,
     };
-    unused(view, &steps, parameters, report);
+    // What could not be read is not in the requests, and that is no reason to take it away.
+    if report.count() == before {
+        unused(view, &steps, parameters, report);
+    }
     Some(Grant::Steps(Arc::new(steps)))
 }
 
@@ -299,7 +303,8 @@ fn url(
         }
         Opening::Answer => {
             let hosts = api::hosts(view, report);
-            if hosts.is_empty() && !view.has("hosts") {
+            let told = view.texts("hosts").is_some_and(|hosts| !hosts.is_empty());
+            if hosts.is_empty() && !told {
                 let message = "takes its host from an answer: name the hosts it may have in 'hosts' \
                                beside it";
                 view.problem("url", message, report);

@@ -27,6 +27,12 @@ pub(super) fn check(view: &View<'_>, request: &TokenRequest, report: &mut Report
             report,
         );
     }
+    let own = |key: &str| view.node(key).is_some_and(|node| !node.is_providers());
+    if own("basic_encoding") && !matches!(request.auth, ClientAuth::Basic(_)) {
+        let message =
+            "is not used: only token_endpoint_auth_method = \"client_secret_basic\" encodes";
+        view.problem("basic_encoding", message, report);
+    }
     let plain = request.endpoint.nearest().url().scheme() == "http";
     if request.certificate().is_some() && plain {
         let message = "is presented over https only, and the endpoint is http";

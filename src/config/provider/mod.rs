@@ -191,6 +191,8 @@ pub fn providers(user_dir: Option<&Path>) -> Result<Vec<Arc<Provider>>, Problems
 /// Shipped providers and the operator's, his replacing ours.
 pub(super) struct Providers {
     own: BTreeMap<String, Arc<Provider>>,
+    /// Of the operator's, those that were told about and cannot be used.
+    refused: Vec<String>,
     /// Shipped ones that somebody asked for: reading all of them would hold up every start.
     read: RefCell<BTreeMap<&'static str, Arc<Provider>>>,
 }
@@ -212,7 +214,9 @@ impl Providers {
                 }
             }
         }
+        let refused = from.into_keys().filter(|id| !own.contains_key(id));
         Self {
+            refused: refused.collect(),
             own,
             read: RefCell::default(),
         }
@@ -230,6 +234,10 @@ impl Providers {
         let provider = shipped(found)?;
         read.insert(found.0, Arc::clone(&provider));
         Some(provider)
+    }
+
+    pub(super) fn is_refused(&self, name: &str) -> bool {
+        self.refused.iter().any(|refused| refused == name)
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {

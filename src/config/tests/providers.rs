@@ -269,6 +269,24 @@ fn a_parameter_that_is_not_given_is_missed_where_a_request_needs_it() {
     }
 }
 
+/// A mistake in a provider file is told once, there.
+#[test]
+fn what_rests_on_a_refused_provider_file_is_not_to_blame() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = "grant = \"client_credentials\"\ntoken_endpoint = \"{\"\nparams.sub = {}\n";
+    std::fs::write(folder.path().join("mine.toml"), file).unwrap();
+    let config = format!(
+        "providers.path = \"{}\"\n[integrations.a]\nprovider = \"mine\"\nsub = \"x\"\n\
+         [integrations.b]\ninherit = \"a\"\n",
+        folder.path().display()
+    );
+    let problems = try_with(&config, &[]).unwrap_err();
+    let [one] = problems.list() else {
+        panic!("{problems}")
+    };
+    assert!(one.file.ends_with("mine.toml"), "{one}");
+}
+
 /// Whoever installs somebody's provider file does not have to read it for where secrets go.
 #[test]
 fn a_hole_of_a_provider_file_is_held_to_where_it_stands() {

@@ -74,6 +74,14 @@ fn a_client_authenticates_in_one_way() {
                 "is missing",
             ),
             (
+                &format!(
+                    "{}client_secret = {{ file = \"/s\" }}\nbasic_encoding = \"raw\"",
+                    method("client_secret_post")
+                ),
+                "basic_encoding",
+                "is not used",
+            ),
+            (
                 "client_certificate = { file = \"/c.pem\" }",
                 "client_key",
                 "is missing",
@@ -338,6 +346,13 @@ fn what_steps_are_made_of() {
             ),
             (
                 &format!(
+                    "{one}[[integrations.a.steps]]\nrequest = {{ url = \"{{steps.0.u}}/t\", hosts = [] }}\n"
+                ),
+                "steps.1.request.url",
+                "name the hosts",
+            ),
+            (
+                &format!(
                     "{one}[[integrations.a.steps]]\nrequest = {{ url = \"https://a.example/{{steps.1.u}}\" }}\n"
                 ),
                 "steps.1.request.url",
@@ -358,6 +373,20 @@ fn what_steps_are_made_of() {
         "integrations.a.client_secret",
         "is not sent",
     );
+    refuses(
+        &with(
+            "grant = \"request\"\nresponse = { format = \"raw\" }\n\
+             request = { url = \"https://a.example/t\", success = { ok = true } }",
+        ),
+        "integrations.a.response.format",
+        "finds nothing in it",
+    );
+    // What cannot be read is told about, and no more.
+    let broken = with(
+        "grant = \"request\"\nclient_secret = { file = \"/s\" }\n\
+         request = { url = \"https://a.example/t\", form = { a = \"{client_secret\" } }",
+    );
+    assert_eq!(try_with(&broken, &[]).unwrap_err().list().len(), 1);
     let login = |url: &str, form: &str| {
         with(&format!(
             "grant = \"request\"\nusername = \"u\"\npassword = {{ file = \"/p\" }}\n\
@@ -420,6 +449,11 @@ fn where_things_are_in_an_answer() {
             (
                 "format = \"raw\"\naccess_token = \"x\"",
                 "response.access_token",
+                "whole body",
+            ),
+            (
+                "format = \"raw\"\nsuccess = { ok = true }",
+                "response.success",
                 "whole body",
             ),
             (

@@ -135,7 +135,10 @@ impl Endpoint {
         if let (Some(trace), Some(look)) = (trace, back.look) {
             let shape = &self.integration.response;
             let times = (back.sent_at, back.now);
-            let attempt = look.finish(&back.answer, outcome, shape, times, shot.secret_in_use);
+            let mut attempt = look.finish(&back.answer, outcome, shape, times, shot.secret_in_use);
+            if let Some(Outcome::Issued(_)) = outcome {
+                attempt.oddities = self.oddities();
+            }
             trace.attempts.push(attempt);
         }
     }

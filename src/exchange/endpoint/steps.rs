@@ -19,7 +19,7 @@ use crate::exchange::trace::Shown;
 use crate::exchange::verdict::{self, Place};
 use crate::exchange::way::Aim;
 use crate::exchange::{Outcome, assertion, members};
-use crate::spec::{Call, Grant, Step, Steps, StepsKind};
+use crate::spec::{self, Call, Grant, Step, Steps, StepsKind};
 
 /// What a chain has come to.
 #[derive(Default)]
@@ -84,10 +84,26 @@ impl Endpoint {
             let outcome = taken.await;
             drop(permit);
             if let Some(outcome) = outcome {
-                return Tried::Done(outcome);
+                return Tried::Done(self.kept_to(&endpoint, outcome));
             }
         }
         Tried::Done(self.unavailable("no request holds a token"))
+    }
+
+    /// Whoever else is this client at the first host has nothing to do with a wait that another asks for.
+    fn kept_to(&self, endpoint: &spec::Endpoint, outcome: Outcome) -> Outcome {
+        let own = self.integration.grant.endpoint();
+        match outcome {
+            Outcome::Transient { failure, .. }
+                if own.is_none_or(|own| own.authority() != endpoint.authority()) =>
+            {
+                Outcome::Transient {
+                    retry_after: None,
+                    failure,
+                }
+            }
+            other => other,
+        }
     }
 
     /// An answer that the next request cannot be made of: the vendor is not asked again for a while.

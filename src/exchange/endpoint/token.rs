@@ -191,25 +191,31 @@ impl Endpoint {
         let mut memory = self.memory();
         memory.worked = (pair.0.unwrap_or_default(), pair.1.unwrap_or_default());
         memory.token = Some(issued.access_token.clone());
+        let id = &self.integration.id;
         if let Some(oddity) = oddity.filter(|found| memory.oddity != Some(*found)) {
-            let id = &self.integration.id;
             tracing::warn!(integration.id = %id, "the token of {id} is strange: {oddity}");
         }
         memory.oddity = oddity;
         let is_bound = claims::is_bound(issued.access_token.expose(), &issued.token_type);
         if is_bound && !memory.is_bound {
-            let id = &self.integration.id;
-            tracing::warn!(
-                integration.id = %id,
-                "the token of {id} is bound to a key (DPoP) or a certificate (RFC 8705), which the caller \
-                 of the API does not have: the API will probably refuse it; turn that off for this client, \
-                 if the vendor allows it"
-            );
+            tracing::warn!(integration.id = %id, "the token of {id} is strange: {BOUND}");
         }
         memory.is_bound = is_bound;
         Outcome::Issued(issued)
     }
+
+    /// The same, of the last token, for whoever examines it.
+    pub(super) fn oddities(&self) -> Vec<String> {
+        let memory = self.memory();
+        let bound = memory.is_bound.then(|| BOUND.to_owned());
+        let oddity = memory.oddity.map(|oddity| oddity.to_string());
+        oddity.into_iter().chain(bound).collect()
+    }
 }
+
+const BOUND: &str = "it is bound to a key (DPoP) or a certificate (RFC 8705), which the caller of the API \
+                     does not have: the API will probably refuse it; turn that off for this client, if \
+                     the vendor allows it";
 
 /// Signing takes milliseconds, unlocking a key longer.
 pub(super) async fn off_thread(

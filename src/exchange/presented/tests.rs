@@ -208,6 +208,7 @@ fn a_429_with_an_error_member_does_not_kill_the_grant() {
 #[test]
 fn what_was_not_sent_is_not_spent() {
     let lost = |kind, while_connecting| net::Error {
+        is_alert: false,
         while_connecting,
         ..net::Error::new(kind, "connection reset")
     };

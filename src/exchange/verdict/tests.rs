@@ -349,6 +349,105 @@ fn sentences_for_the_night() {
     }
 }
 
+/// What is wrong in the configuration is not waited for.
+#[test]
+fn an_answer_of_another_shape_says_which_key_to_look_at() {
+    let raw = || Case {
+        shape: ResponseShape {
+            is_raw: true,
+            ..ResponseShape::default()
+        },
+        ..Case::new()
+    };
+    let over = r#"{"access_token":"t","expires_in":0}"#;
+    for (case, body, key) in [
+        (Case::new(), r#"{"token":"t"}"#, "access_token"),
+        (Case::new(), "t0ken", "format = \"raw\""),
+        (Case::new(), over, "zero_means_never"),
+        (raw(), r#"{"token":"t"}"#, "response] format"),
+    ] {
+        let outcome = case.judge(200, body);
+        let hint = failure(&outcome).hint.as_deref().unwrap();
+        assert!(hint.contains(key), "{body}: {hint}");
+        assert!(!hint.contains("status page"), "{body}: {hint}");
+    }
+}
+
+/// The secret that is in the body is not to be put there; and a token that is exchanged is no client.
+#[test]
+fn a_refusal_is_about_what_was_sent_as_proof() {
+    for (proof, word, part, other) in [
+        (
+            Proof::Secret,
+            "invalid_client",
+            "client_secret_post",
+            "username",
+        ),
+        (
+            Proof::SecretInBody,
+            "invalid_client",
+            "client_secret_basic",
+            "raw",
+        ),
+        (
+            Proof::SharedKey,
+            "invalid_client",
+            "client_secret, which signs",
+            "public half",
+        ),
+        (
+            Proof::Subject,
+            "invalid_grant",
+            "subject_token",
+            "refresh token",
+        ),
+        (
+            Proof::Password,
+            "invalid_grant",
+            "username and password",
+            "refresh token",
+        ),
+        (
+            Proof::Password,
+            "invalid_client",
+            "client_secret",
+            "username",
+        ),
+    ] {
+        let case = Case {
+            vendor: Vendor {
+                proof,
+                ..Vendor::default()
+            },
+            ..Case::new()
+        };
+        let outcome = case.judge(401, error(word));
+        let hint = failure(&outcome).hint.as_deref().unwrap();
+        assert!(hint.contains(part), "{proof:?} {word}: {hint}");
+        assert!(!hint.contains(other), "{proof:?} {word}: {hint}");
+    }
+    let refused = |proof, word: &str| {
+        let case = Case {
+            vendor: Vendor {
+                proof,
+                ..Vendor::default()
+            },
+            ..Case::new()
+        };
+        failure(&case.judge(400, error(word))).description.clone()
+    };
+    let exchanged = refused(Proof::Subject, "invalid_grant");
+    assert!(
+        exchanged.contains("refused the token that is exchanged"),
+        "{exchanged}"
+    );
+    let client = refused(Proof::Subject, "invalid_client");
+    assert!(
+        client.contains("refused the client credentials"),
+        "{client}"
+    );
+}
+
 #[test]
 fn every_refused_assertion_is_told_of_clock_audience_and_key() {
     let hint = |case: &Case, status, body: &str| {

@@ -22,7 +22,7 @@ pub(super) fn clocks(
     );
     let is_dated = matches!(
         context.vendor.proof,
-        Proof::Assertion | Proof::ClientAssertion
+        Proof::Assertion | Proof::ClientAssertion | Proof::SharedKey
     );
     if !refused || !is_dated {
         return None;
@@ -35,8 +35,10 @@ pub(super) fn general_hint(
     class: OutcomeClass,
     facts: Facts<'_>,
     is_rescue: bool,
+    unreadable: Option<&Unreadable>,
     context: &Context<'_>,
 ) -> String {
+    let is_request = matches!(context.place, Place::Request | Place::Step(_));
     // Nobody sends a code twice, whatever passes.
     let is_spent = facts.presented == Presented::Code && !is_rescue;
     let about_the_url = matches!(facts.status, 300..=399 | 404 | 405 | 410);
@@ -62,15 +64,18 @@ pub(super) fn general_hint(
         {
             about_the_proof(Proof::Assertion)
         }
+        (OutcomeClass::BadCredential, Some("invalid_client"))
+            if context.vendor.proof == Proof::Password =>
+        {
+            about_the_proof(Proof::Secret)
+        }
         (OutcomeClass::BadCredential, Some("invalid_grant"))
-            if context.vendor.proof != Proof::Password =>
+            if !is_request && !matches!(context.vendor.proof, Proof::Password | Proof::Subject) =>
         {
             "no refresh token was sent, so this is about the client: check this machine's clock, \
              and whether the vendor still has the consent or the user behind it"
         }
-        (OutcomeClass::BadCredential, _)
-            if matches!(context.place, Place::Request | Place::Step(_)) =>
-        {
+        (OutcomeClass::BadCredential, _) if is_request => {
             "compare what the request is made of (client_id, client_secret, username, password) with \
              the vendor's console (expired? another tenant or region?)"
         }
@@ -80,6 +85,10 @@ pub(super) fn general_hint(
              wants the request otherwise: compare request_format, params, scope and headers with its \
              documentation"
         }
+        (OutcomeClass::BadRequest, _) if is_request => {
+            "the vendor wants the request otherwise: compare its url, method, headers, query, form \
+             or json with its documentation"
+        }
         (OutcomeClass::BadRequest, _) => {
             "the vendor wants the request otherwise: compare request_format, params, scope and \
              headers with its documentation"
@@ -88,13 +97,17 @@ pub(super) fn general_hint(
             "wait as the vendor asks; if it lasts, find what else uses this client"
         }
         (OutcomeClass::RateLimited, _) => {
-            "nothing to do: the broker waits as asked; if it lasts, find what else uses this client"
+            "nothing to do: the broker waits, and asks again; if it lasts, find what else uses this \
+             client"
         }
         (OutcomeClass::Transient, _) if facts.is_html => {
             return format!(
                 "a page of a gateway or proxy, not the vendor's answer: check the way there and {}",
                 context.place.key()
             );
+        }
+        (OutcomeClass::Transient, _) if let Some(why) = about_the_answer(unreadable, context) => {
+            return why;
         }
         (OutcomeClass::Transient, _) if is_spent => {
             "wait until it passes; if it lasts, see the vendor's status page"
@@ -107,6 +120,35 @@ pub(super) fn general_hint(
     hint.to_owned()
 }
 
+/// What may never pass, however often it is asked: the answer is not what was looked for.
+fn about_the_answer(unreadable: Option<&Unreadable>, context: &Context<'_>) -> Option<String> {
+    let key = context.place.key();
+    Some(match unreadable? {
+        Unreadable::NoToken(_) | Unreadable::BadToken(_) => {
+            "if it lasts, compare [integrations.NAME.response] access_token with where the vendor puts \
+             the token: 'token-broker doctor' shows the names in its answer"
+                .to_owned()
+        }
+        Unreadable::NoMember(path) => format!(
+            "if it lasts, compare '{path}' in what later steps take with what the vendor answers: \
+             'token-broker doctor' shows the names in it"
+        ),
+        Unreadable::NotJson => format!(
+            "if it lasts, compare {key} with the vendor's documentation; where the whole body is the \
+             token, set [integrations.NAME.response] format = \"raw\""
+        ),
+        Unreadable::NotRaw => "if it lasts, compare [integrations.NAME.response] format: \"raw\" is for \
+                               bodies that are nothing but the token"
+            .to_owned(),
+        Unreadable::Over => "if it lasts, compare [integrations.NAME.response] expires_in and \
+                             expires_in_unit with the vendor's documentation, and this machine's clock; \
+                             where 0 stands for no expiry, set zero_means_never = true"
+            .to_owned(),
+        Unreadable::TooMuchTaken => "let later steps take less of this answer".to_owned(),
+        Unreadable::Empty | Unreadable::Html => return None,
+    })
+}
+
 /// What to compare when the vendor does not take what the client proves itself by.
 fn about_the_proof(proof: Proof) -> &'static str {
     match proof {
@@ -114,6 +156,22 @@ fn about_the_proof(proof: Proof) -> &'static str {
             "compare client_id and client_secret with the vendor's console (expired? another \
              tenant or region?); some vendors want token_endpoint_auth_method = \
              \"client_secret_post\", or basic_encoding = \"raw\""
+        }
+        Proof::SecretInBody => {
+            "compare client_id and client_secret with the vendor's console (expired? another \
+             tenant or region?); some vendors want token_endpoint_auth_method = \
+             \"client_secret_basic\""
+        }
+        Proof::SharedKey => {
+            "the vendor did not take the client's assertion: compare client_id and client_secret, \
+             which signs it, with the vendor's console, the algorithm with what is set there, and \
+             this machine's clock; it may want another audience than the token endpoint \
+             (client_assertion.audience)"
+        }
+        Proof::Subject => {
+            "see that subject_token (and actor_token, if there is one) has not ended and is meant for \
+             this vendor (audience, issuer), and that whoever writes it still does; then compare \
+             client_id and what the client proves itself by with the vendor's console"
         }
         Proof::Assertion => {
             "the vendor took no token for this assertion: check this machine's clock (exp, iat), \
@@ -128,9 +186,10 @@ fn about_the_proof(proof: Proof) -> &'static str {
              (client_assertion.audience)"
         }
         Proof::AssertionFile => {
-            "the vendor did not take the assertion of client_assertion_file: see that it trusts the \
-             issuer of that token, and compare its subject and audience with what the vendor expects \
-             of this client"
+            "the vendor did not take the assertion of client_assertion_file: see that it has not \
+             ended (whoever renews the file may have stopped), that the vendor trusts the issuer of \
+             that token, and compare its subject and audience with what the vendor expects of this \
+             client"
         }
         Proof::Certificate => {
             "the vendor did not take the client's certificate: compare client_id, and whether \
@@ -144,9 +203,15 @@ fn about_the_proof(proof: Proof) -> &'static str {
 }
 
 /// What to check when no answer came.
-pub(super) fn no_answer_hint(kind: net::ErrorKind, presented: Presented, place: Place) -> String {
-    let key = place.key();
-    match kind {
+pub(super) fn no_answer_hint(error: &net::Error, context: &Context<'_>) -> String {
+    let (presented, key) = (context.presented, context.place.key());
+    match error.kind {
+        net::ErrorKind::Tls if error.is_alert => {
+            "the vendor ended the TLS handshake: it misses a certificate of the client, or does not take \
+             it: compare client_certificate and client_key (their authority, their end) with what is \
+             registered there"
+                .to_owned()
+        }
         net::ErrorKind::Timeout | net::ErrorKind::Connect => {
             let then = match presented {
                 Presented::Code => "",
@@ -187,7 +252,18 @@ pub(super) fn describe(
         said.push(')');
     }
     match class {
-        OutcomeClass::BadCredential => format!("the vendor refused the client credentials: {said}"),
+        OutcomeClass::BadCredential => {
+            let what = match (context.place, context.vendor.proof, facts.error) {
+                (_, _, Some("invalid_client")) => "the client credentials",
+                (Place::Request | Place::Step(_), ..) => "what the request proves itself by",
+                (_, Proof::Subject, Some("invalid_grant" | "invalid_request")) => {
+                    "the token that is exchanged"
+                }
+                (_, Proof::Password, Some("invalid_grant")) => "username and password",
+                _ => "the client credentials",
+            };
+            format!("the vendor refused {what}: {said}")
+        }
         OutcomeClass::DeadGrant => {
             format!("{}: {said}", facts.presented.refusal(facts.error))
         }
@@ -200,8 +276,8 @@ pub(super) fn describe(
         {
             format!("{host} answered {said}: the token endpoint's URL is probably wrong")
         }
-        OutcomeClass::BadRequest if facts.failed_inside => {
-            format!("the vendor's answer says that the request failed: {said}")
+        OutcomeClass::BadRequest if let Some(path) = facts.failed_inside => {
+            format!("by its '{path}' the vendor's answer says that the request failed: {said}")
         }
         OutcomeClass::BadRequest => format!("the vendor refused the request: {said}"),
         OutcomeClass::RateLimited => {

@@ -47,7 +47,8 @@ impl Machine {
             } => {
                 self.not_spent();
                 self.found_in_passing(refresh_token.as_ref(), at);
-                let work = self.backing_off(false, retry_after, at);
+                let asked = retry_after.max(failure.retry_after);
+                let work = self.backing_off(false, asked, at);
                 (failure, work, retry_after)
             }
             Ended::Ambiguous {

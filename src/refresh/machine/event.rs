@@ -126,6 +126,7 @@ pub(in crate::refresh) enum Ended {
         refresh_token: Option<RefreshToken>,
     },
     Transient {
+        /// What holds for all who share the quota; `failure` has what holds for this one.
         retry_after: Option<Duration>,
         failure: Failure,
         /// Found in an answer whose access token is of no use.
