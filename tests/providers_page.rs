@@ -6,7 +6,7 @@
     reason = "a test: a failed assumption is a failed test, and the variable is for whoever runs it"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -49,11 +49,14 @@ fn page() -> String {
         let docs = provider.docs.as_deref().unwrap();
         let checked = provider.checked.as_deref().unwrap();
         let needs: Vec<String> = provider.params.iter().map(need).collect();
-        let grants: Vec<String> = provider
+        let mut grants: Vec<String> = provider
             .grants()
             .iter()
             .map(|grant| format!("`{grant}`"))
             .collect();
+        grants.extend(tried(&provider.id).map(|grant| format!("`{grant}`")));
+        let mut seen = BTreeSet::new();
+        grants.retain(|grant| seen.insert(grant.clone()));
         writeln!(
             page,
             "| [{}]({docs}) | `{}` | {} | {} | {} {checked} |",
@@ -66,6 +69,21 @@ fn page() -> String {
         .unwrap();
     }
     page
+}
+
+/// Grants that an operator names in the provider's case. No key of the file tells of a further grant that
+/// needs no endpoint of its own, such as `client_credentials` beside a login.
+fn tried(provider: &str) -> impl Iterator<Item = String> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/conformance")
+        .join(format!("{provider}.toml"));
+    let case: toml::Table = toml::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let requests = case.get("requests").and_then(toml::Value::as_array);
+    let requests = requests.cloned().unwrap_or_default();
+    requests.into_iter().filter_map(|request| {
+        let grant = request.get("config")?.get("grant")?;
+        Some(grant.as_str()?.to_owned())
+    })
 }
 
 /// In brackets if one can do without it.

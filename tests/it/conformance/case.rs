@@ -357,6 +357,12 @@ fn judged(answer: &Answer, outcome: &Outcome) -> Result<(), String> {
         let lifetime = answer.lifetime.map(Duration::from_secs);
         let lifetime = lifetime.or(answer.lifetime_ms.map(Duration::from_millis));
         same("lifetime", lifetime, issued.lifetime)?;
+        if let Some(members) = &answer.members {
+            same("members", members, &issued.members)?;
+        }
+        if answer.scope.is_some() {
+            same("scope", &answer.scope, &issued.scope)?;
+        }
         let found = issued.refresh_token.as_ref();
         let token = found.map(|found| found.token.expose());
         same("refresh_token", answer.refresh_token.as_deref(), token)?;

@@ -194,6 +194,10 @@ pub(super) struct Answer {
     pub(super) lifetime: Option<u64>,
     /// The same where the vendor counts milliseconds.
     pub(super) lifetime_ms: Option<u64>,
+    /// What is handed on of it besides the token, all of it; not looked at unless it says so.
+    pub(super) members: Option<serde_json::Map<String, serde_json::Value>>,
+    /// What was granted, likewise.
+    pub(super) scope: Option<String>,
     pub(super) retry_after: Option<u64>,
     pub(super) error: Option<String>,
     /// Part of the vendor's own words as they are shown.
