@@ -13,7 +13,9 @@ use crate::config::fill::Parameters;
 use crate::config::merge::Definition;
 use crate::config::schema::merges;
 use crate::config::tree::Table;
-use crate::spec::{Api, Integration, Listen, Net, Proof, RefreshPolicy, ResponseShape, Vendor};
+use crate::spec::{
+    Api, Integration, Listen, Net, Proof, RefreshPolicy, ResponseShape, Steps, Vendor,
+};
 
 /// What all integrations share.
 pub(super) struct Globals<'a> {
@@ -84,7 +86,7 @@ pub(super) fn integration(
         Arc::clone(&globals.net)
     };
     let grant = grant?;
-    let calls = grant.steps().map(|steps| steps.calls());
+    let calls = grant.steps().map(Steps::calls);
     let last = calls.and_then(Iterator::last);
     if response.is_raw && last.is_some_and(|call| !call.success.is_empty()) {
         let message =

@@ -366,6 +366,10 @@ fn what_steps_are_made_of() {
         ],
         steps,
     );
+}
+
+#[test]
+fn what_no_request_sends_is_refused() {
     refuses(
         &with(
             "grant = \"request\"\nclient_secret = { file = \"/s\" }\nrequest = { url = \"https://a.example/t\" }",
