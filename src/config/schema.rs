@@ -274,6 +274,7 @@ pub(super) const INTEGRATION: &[Key] = &[
         "refresh_token_rotation",
         Choice(&["maybe", "always", "never"]),
     ),
+    key("refresh_sends", List),
     key("refresh_token_lifetime", Duration),
     key("refresh_token_idle_lifetime", Duration),
     key("authorization_endpoint", Text),

@@ -88,7 +88,9 @@ pub(super) fn build(
 ) -> Result<Built, Unsendable> {
     let grant = of_grant(request, bearer, filled);
     // What was consented to is in the consent: RFC 6749 section 6 lets `scope` be left out.
+    let repeats = request.dialect().is_some_and(|it| it.refresh_sends_scope);
     let scope = match filled.present {
+        Present::RefreshToken(_) if repeats => request.scope.as_deref(),
         Present::Nothing => request.scope.as_deref(),
         Present::RefreshToken(_) | Present::Code { .. } | Present::DeviceCode(_) => None,
     };
@@ -124,10 +126,16 @@ fn of_grant<'a>(
         }
         // The grant's own parameters are all there is.
         (Present::Nothing, None) => Vec::new(),
-        (Present::RefreshToken(token), _) => vec![
-            ("grant_type", "refresh_token"),
-            ("refresh_token", token.expose()),
-        ],
+        (Present::RefreshToken(token), _) => {
+            let dialect = request.dialect();
+            let again = dialect.and_then(|it| it.refresh_sends_redirect_uri.as_deref());
+            let again = again.map(|uri| ("redirect_uri", uri));
+            let usual = [
+                ("grant_type", "refresh_token"),
+                ("refresh_token", token.expose()),
+            ];
+            usual.into_iter().chain(again).collect()
+        }
         (
             Present::Code {
                 code,

@@ -89,6 +89,10 @@ pub struct Dialect {
     pub in_query: Vec<String>,
     /// The words of the scope are a list.
     pub scope_is_list: bool,
+    /// A refresh names the scope again (RFC 6749 section 6 leaves it out).
+    pub refresh_sends_scope: bool,
+    /// A refresh names this again.
+    pub refresh_sends_redirect_uri: Option<String>,
 }
 
 impl Dialect {

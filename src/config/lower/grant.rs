@@ -12,7 +12,8 @@ use super::{Report, View, steps};
 use crate::config::fill::Parameters;
 use crate::config::problem::did_you_mean;
 use crate::spec::{
-    Bearer, FirstRefreshToken, Grant, Issuer, Part, Phrase, StaticToken, StepsKind, TokenRequest,
+    Bearer, FirstRefreshToken, Grant, Issuer, Part, Phrase, Refreshing, StaticToken, StepsKind,
+    TokenRequest,
 };
 
 const GRANTS: [&str; 11] = [
@@ -57,6 +58,7 @@ const ASSERTION: &[&str] = &["assertion"];
 const REFRESHING: &[&str] = &[
     "refresh_endpoint",
     "refresh_token_rotation",
+    "refresh_sends",
     "refresh_token_lifetime",
     "refresh_token_idle_lifetime",
     "refresh_token",
@@ -247,11 +249,46 @@ fn asking(
             // First: its client_id may be in a URL.
             let request = token_request(view, own, found, parameters, secrets, report);
             let refreshing = refreshing(view, name, found, globals, parameters, report);
-            Grant::RefreshToken(Arc::new(request?), Arc::new(refreshing?))
+            let (mut request, refreshing) = (request?, refreshing?);
+            repeat_redirect_uri(view, &mut request, &refreshing, report);
+            Grant::RefreshToken(Arc::new(request), Arc::new(refreshing))
         }
     };
     refuse_idle_issuer(view, issuer.as_deref(), &grant, report);
     Some(grant)
+}
+
+/// What a login had that a refresh has to name again.
+fn repeat_redirect_uri(
+    view: &View<'_>,
+    request: &mut TokenRequest,
+    refreshing: &Refreshing,
+    report: &mut Report,
+) {
+    let key = "refresh_sends";
+    let words = view.texts(key).unwrap_or_default();
+    if !words
+        .iter()
+        .all(|word| ["scope", "redirect_uri"].contains(word))
+    {
+        let message = "must be of \"scope\" and \"redirect_uri\": what a refresh has of a login";
+        view.problem(key, message, report);
+    }
+    if !words.contains(&"redirect_uri") {
+        return;
+    }
+    match &refreshing.first {
+        FirstRefreshToken::AuthorizationCode { redirect_uri, .. } => {
+            let seldom = request.seldom.get_or_insert_default();
+            seldom.dialect.refresh_sends_redirect_uri = Some(redirect_uri.to_string());
+        }
+        FirstRefreshToken::Configured(_) | FirstRefreshToken::DeviceCode { .. } => {
+            if view.node(key).is_some_and(|node| !node.is_providers()) {
+                let message = "names redirect_uri, which only grant = \"authorization_code\" has";
+                view.problem(key, message, report);
+            }
+        }
+    }
 }
 
 /// An issuer that nothing is looked up by, and that no redirect is compared with.

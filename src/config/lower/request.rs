@@ -223,6 +223,10 @@ fn dialect(view: &View<'_>, report: &mut Report) -> Dialect {
         names,
         in_query: in_query.into_iter().map(str::to_owned).collect(),
         scope_is_list: view.text("scope_separator") == Some(LIST),
+        refresh_sends_scope: view
+            .texts("refresh_sends")
+            .is_some_and(|words| words.contains(&"scope")),
+        refresh_sends_redirect_uri: None,
     }
 }
 

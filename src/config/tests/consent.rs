@@ -65,6 +65,27 @@ fn a_configured_refresh_token() {
 }
 
 #[test]
+fn what_a_refresh_names_again() {
+    let key = "integrations.crm.refresh_sends";
+    refuses(
+        &format!("{CRM}refresh_sends = [\"code\"]\n"),
+        key,
+        "must be of",
+    );
+    let none = format!("{CRM}refresh_sends = [\"redirect_uri\"]\n");
+    refuses(&none, key, "only grant");
+    let both = "redirect_uri = \"https://app.example.com/back\"\n\
+                refresh_sends = [\"scope\", \"redirect_uri\"]\n";
+    let loaded = try_with(&format!("{MAY_LOSE}{BROWSER}{both}"), &[]).unwrap();
+    let dialect = tests_request(&loaded, 0).dialect().unwrap();
+    assert!(dialect.refresh_sends_scope);
+    assert_eq!(
+        dialect.refresh_sends_redirect_uri.as_deref(),
+        Some("https://app.example.com/back")
+    );
+}
+
+#[test]
 fn a_login_in_a_browser_comes_back_to_the_first_tcp_listener() {
     let redirect = |listen: &str| {
         let loaded = loaded(&format!("server.listen = {listen}\n{BROWSER}"));

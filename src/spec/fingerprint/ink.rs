@@ -116,6 +116,8 @@ impl Ink {
             names,
             in_query,
             scope_is_list,
+            refresh_sends_scope,
+            refresh_sends_redirect_uri,
         } = dialect;
         self.count(names.len());
         for (standard, name) in names {
@@ -127,6 +129,13 @@ impl Ink {
             self.word(name);
         }
         self.count(usize::from(*scope_is_list));
+        if *refresh_sends_scope {
+            self.word("refresh sends scope");
+        }
+        if let Some(uri) = refresh_sends_redirect_uri {
+            self.word("refresh sends redirect_uri");
+            self.word(uri);
+        }
     }
 
     pub(super) fn steps(&mut self, steps: &Steps) {
