@@ -491,3 +491,45 @@ async fn json_members_are_always_there() {
         ["token_type", "expires_in", "expires_at", "secret_in_use"]
     );
 }
+
+/// What a broker's log would tell, and what a chain of requests did.
+#[tokio::test]
+async fn strange_lifetimes_and_chains_are_told_as_they_are() {
+    let vendor = Vendor::start(|request, _| match request.line.split(' ').nth(1) {
+        Some("/odd") => Reply::json(
+            200,
+            r#"{"access_token":"c4nary-token","expires_in":"1 hour"}"#,
+        ),
+        Some("/first") => Reply::json(200, r#"{"key":"c4nary-key"}"#),
+        _ => Reply::json(200, r#"{"access_token":"c4nary-token","expires_in":600}"#),
+    })
+    .await;
+    let at = |path: &str| format!("http://{}{path}", vendor.address);
+    let client = "client_id = \"me\"\nclient_secret = \"c4nary-secret\"\n";
+    let odd = format!(
+        "[integrations.odd]\ngrant = \"client_credentials\"\ntoken_endpoint = \"{}\"\n{client}",
+        at("/odd")
+    );
+    let seen = doctor(&odd, &[]).await;
+    seen.says(&["could not be read", "expires_in_unit"]);
+    assert!(!seen.out.contains("c4nary"), "{}", seen.out);
+    let chain = |path: &str| {
+        format!(
+            "[integrations.x]\ngrant = \"steps\"\n{client}\
+             [[integrations.x.steps]]\n[integrations.x.steps.request]\nurl = \"{}\"\n\
+             form = {{ secret = \"{{client_secret}}\" }}\n\
+             [[integrations.x.steps]]\n[integrations.x.steps.request]\nurl = \"{}\"\n\
+             form = {{ key = \"{{steps.0.{path}}}\" }}\n",
+            at("/first"),
+            at("/second")
+        )
+    };
+    let seen = doctor(&chain("key"), &[]).await;
+    seen.says(&["lives 10m"]);
+    for other in ["refused", "c4nary"] {
+        assert!(!seen.out.contains(other), "{other}: {}", seen.out);
+    }
+    let seen = doctor(&chain("other"), &[]).await;
+    seen.says(&["in step 0", "nothing at 'other'"]);
+    assert!(!seen.out.contains("token_endpoint"), "{}", seen.out);
+}

@@ -133,6 +133,7 @@ fn told(one: &Examination, status: &Result<Value, String>) -> Vec<Finding> {
 
 fn issued_findings(one: &Examination, issued: &Issued, found: &mut Vec<Finding>) {
     let Grant::Static(_) = &one.integration.grant else {
+        let strange = strange(one);
         let kind = Redactor::default().clean(&issued.token_type);
         let says = match issued.lifetime {
             Some(lifetime) => {
@@ -140,6 +141,9 @@ fn issued_findings(one: &Examination, issued: &Issued, found: &mut Vec<Finding>)
                     "a {kind} token that lives {}",
                     HumanDuration(whole(lifetime))
                 )
+            }
+            None if !strange.is_empty() => {
+                format!("a {kind} token; how long it lives could not be read")
             }
             None => format!("a {kind} token; the vendor did not say how long it lives"),
         };
@@ -149,7 +153,7 @@ fn issued_findings(one: &Examination, issued: &Issued, found: &mut Vec<Finding>)
                 .advise("if it does expire, set [integrations.NAME.response] default_lifetime");
         }
         found.push(finding);
-        found.extend(strange(one));
+        found.extend(strange);
         found.extend(other_secret(one, issued));
         found.extend(missing_scope(one));
         found.extend(replaced(one));

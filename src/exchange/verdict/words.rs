@@ -85,6 +85,11 @@ pub(super) fn general_hint(
              wants the request otherwise: compare request_format, params, scope and headers with its \
              documentation"
         }
+        (OutcomeClass::BadRequest, None) if is_request && facts.failed_inside.is_some() => {
+            "compare what the request is made of (client_id, client_secret, username, password) with \
+             the vendor's console, then its form with the documentation; what the vendor says of it \
+             is shown where [integrations.NAME.response] error and error_description say where that is"
+        }
         (OutcomeClass::BadRequest, _) if is_request => {
             "the vendor wants the request otherwise: compare its url, method, headers, query, form \
              or json with its documentation"
