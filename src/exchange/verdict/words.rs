@@ -38,39 +38,61 @@ pub(super) fn general_hint(
     unreadable: Option<&Unreadable>,
     context: &Context<'_>,
 ) -> String {
-    let is_request = matches!(context.place, Place::Request | Place::Step(_));
+    let key = context.place.key();
     // Nobody sends a code twice, whatever passes.
     let is_spent = facts.presented == Presented::Code && !is_rescue;
-    let about_the_url = matches!(facts.status, 300..=399 | 404 | 405 | 410);
-    let hint = match (class, facts.error) {
-        (OutcomeClass::DeadGrant, _) => {
-            return facts.presented.way_out(context.id, context.takes_logins);
+    match class {
+        OutcomeClass::DeadGrant => facts.presented.way_out(context.id, context.takes_logins),
+        OutcomeClass::BadRequest
+            if matches!(facts.status, 300..=399 | 404 | 405 | 410)
+                && facts.error != Some("invalid_scope") =>
+        {
+            format!("compare {key} with the vendor's documentation")
         }
+        OutcomeClass::BadCredential | OutcomeClass::BadRequest => {
+            about_a_refusal(class, facts, context).to_owned()
+        }
+        OutcomeClass::RateLimited if is_spent => {
+            "wait as the vendor asks; if it lasts, find what else uses this client".to_owned()
+        }
+        OutcomeClass::RateLimited => {
+            "nothing to do: the broker waits, and asks again; if it lasts, \
+                                      find what else uses this client"
+                .to_owned()
+        }
+        OutcomeClass::Transient if facts.is_html => format!(
+            "a page of a gateway or proxy, not the vendor's answer: check the way there and {key}"
+        ),
+        OutcomeClass::Transient => about_the_answer(unreadable, context).unwrap_or_else(|| {
+            let hint = if is_spent {
+                "wait until it passes; if it lasts, see the vendor's status page"
+            } else {
+                "nothing to do while it passes: the broker tries again; if it lasts, see the \
+                 vendor's status page"
+            };
+            hint.to_owned()
+        }),
+    }
+}
+
+/// What to compare when the vendor refuses the client, or what it asks for.
+fn about_a_refusal(class: OutcomeClass, facts: Facts<'_>, context: &Context<'_>) -> &'static str {
+    let is_request = matches!(context.place, Place::Request | Place::Step(_));
+    let proof = context.vendor.proof;
+    match (class, facts.error) {
         (OutcomeClass::BadRequest, Some("invalid_scope")) => {
             "'scope' names something this client may not have: compare it with the vendor's console"
-        }
-        (OutcomeClass::BadRequest, _) if about_the_url => {
-            return format!(
-                "compare {} with the vendor's documentation",
-                context.place.key()
-            );
         }
         (_, Some("use_dpop_nonce" | "invalid_dpop_proof")) => {
             "the vendor binds tokens to a key (DPoP), which is not built yet in this version: turn \
              that off for this client, if the vendor allows it"
         }
-        (OutcomeClass::BadCredential | OutcomeClass::BadRequest, _)
-            if context.vendor.proof == Proof::Assertion =>
-        {
-            about_the_proof(Proof::Assertion)
-        }
-        (OutcomeClass::BadCredential, Some("invalid_client"))
-            if context.vendor.proof == Proof::Password =>
-        {
+        (_, _) if proof == Proof::Assertion => about_the_proof(proof),
+        (OutcomeClass::BadCredential, Some("invalid_client")) if proof == Proof::Password => {
             about_the_proof(Proof::Secret)
         }
         (OutcomeClass::BadCredential, Some("invalid_grant"))
-            if !is_request && !matches!(context.vendor.proof, Proof::Password | Proof::Subject) =>
+            if !is_request && !matches!(proof, Proof::Password | Proof::Subject) =>
         {
             "no refresh token was sent, so this is about the client: check this machine's clock, \
              and whether the vendor still has the consent or the user behind it"
@@ -79,50 +101,26 @@ pub(super) fn general_hint(
             "compare what the request is made of (client_id, client_secret, username, password) with \
              the vendor's console (expired? another tenant or region?)"
         }
-        (OutcomeClass::BadCredential, _) => about_the_proof(context.vendor.proof),
-        (OutcomeClass::BadRequest, _) if context.vendor.proof == Proof::Password => {
+        (OutcomeClass::BadCredential, _) => about_the_proof(proof),
+        (_, _) if proof == Proof::Password => {
             "compare username and password (by logging in with them); if they are right, the vendor \
              wants the request otherwise: compare request_format, params, scope and headers with its \
              documentation"
         }
-        (OutcomeClass::BadRequest, None) if is_request && facts.failed_inside.is_some() => {
+        (_, None) if is_request && facts.failed_inside.is_some() => {
             "compare what the request is made of (client_id, client_secret, username, password) with \
              the vendor's console, then its form with the documentation; what the vendor says of it \
              is shown where [integrations.NAME.response] error and error_description say where that is"
         }
-        (OutcomeClass::BadRequest, _) if is_request => {
+        (_, _) if is_request => {
             "the vendor wants the request otherwise: compare its url, method, headers, query, form \
              or json with its documentation"
         }
-        (OutcomeClass::BadRequest, _) => {
+        (_, _) => {
             "the vendor wants the request otherwise: compare request_format, params, scope and \
              headers with its documentation"
         }
-        (OutcomeClass::RateLimited, _) if is_spent => {
-            "wait as the vendor asks; if it lasts, find what else uses this client"
-        }
-        (OutcomeClass::RateLimited, _) => {
-            "nothing to do: the broker waits, and asks again; if it lasts, find what else uses this \
-             client"
-        }
-        (OutcomeClass::Transient, _) if facts.is_html => {
-            return format!(
-                "a page of a gateway or proxy, not the vendor's answer: check the way there and {}",
-                context.place.key()
-            );
-        }
-        (OutcomeClass::Transient, _) if let Some(why) = about_the_answer(unreadable, context) => {
-            return why;
-        }
-        (OutcomeClass::Transient, _) if is_spent => {
-            "wait until it passes; if it lasts, see the vendor's status page"
-        }
-        (OutcomeClass::Transient, _) => {
-            "nothing to do while it passes: the broker tries again; if it lasts, see the vendor's \
-             status page"
-        }
-    };
-    hint.to_owned()
+    }
 }
 
 /// What may never pass, however often it is asked: the answer is not what was looked for.
