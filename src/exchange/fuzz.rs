@@ -25,6 +25,7 @@ pub fn judge(
         id: &integration.id,
         shape: &integration.response,
         vendor: &integration.vendor,
+        proof: crate::spec::Proof::default(),
         host: "vendor.example",
         place: Place::default(),
         sent_at: now,

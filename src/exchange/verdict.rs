@@ -14,7 +14,7 @@ use crate::base::{
     VendorAnswer,
 };
 use crate::net;
-use crate::spec::{OutcomeClass, Path, ResponseShape, Scalar, Vendor};
+use crate::spec::{OutcomeClass, Path, Proof, ResponseShape, Scalar, Vendor};
 
 /// An HTML page with 401 or 403 is a gateway's word; this often it is taken for passing trouble.
 pub(super) const HTML_TRIES: u32 = 3;
@@ -24,6 +24,8 @@ pub(super) struct Context<'a> {
     pub(super) id: &'a IntegrationId,
     pub(super) shape: &'a ResponseShape,
     pub(super) vendor: &'a Vendor,
+    /// Decides what is advised where no hint of the vendor's matches.
+    pub(super) proof: Proof,
     /// Host and port as the operator wrote them.
     pub(super) host: &'a str,
     pub(super) place: Place,

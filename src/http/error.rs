@@ -93,7 +93,7 @@ fn title(code: ErrorCode) -> &'static str {
         ErrorCode::UnknownIntegration => "There is no integration of that name",
         ErrorCode::CallerRateLimited => "The caller asks too often",
         ErrorCode::CredentialsRejected => "The vendor refused the credentials",
-        ErrorCode::RequestRejected => "The vendor refused the request for a token",
+        ErrorCode::RequestRejected => "The request for a token is refused, or cannot be made",
         ErrorCode::LoginRequired => "Somebody has to log in at the vendor again",
         ErrorCode::TokenExpired => "The configured token is no longer good",
         ErrorCode::TemporarilyUnavailable => "There is no valid token right now",

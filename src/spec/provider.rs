@@ -9,8 +9,6 @@ pub struct Vendor {
     pub errors: Vec<ErrorRule>,
     /// The first that matches is shown.
     pub hints: Vec<Hint>,
-    /// Decides what is advised where no hint matches.
-    pub proof: Proof,
 }
 
 /// What the vendor knows a client by, and so what a refusal is probably about.

@@ -386,7 +386,7 @@ fn advice(code: &str, one: &Examination, attempt: Option<&Attempt>) -> Vec<Strin
         }
         "rate_limited" => "ask less often: does something else use this client?".to_owned(),
         "secret_unavailable" => {
-            "make it readable for the user who runs the broker; nothing was sent".to_owned()
+            "put it there, readable for the user who runs the broker; nothing was sent".to_owned()
         }
         "token_expired" => "put a new token where the configuration points".to_owned(),
         _ => return Vec::new(),

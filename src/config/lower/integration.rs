@@ -13,9 +13,7 @@ use crate::config::fill::Parameters;
 use crate::config::merge::Definition;
 use crate::config::schema::merges;
 use crate::config::tree::Table;
-use crate::spec::{
-    Api, Integration, Listen, Net, Proof, RefreshPolicy, ResponseShape, Steps, Vendor,
-};
+use crate::spec::{Api, Integration, Listen, Net, RefreshPolicy, ResponseShape, Steps, Vendor};
 
 /// What all integrations share.
 pub(super) struct Globals<'a> {
@@ -30,7 +28,6 @@ pub(super) struct Globals<'a> {
     pub(super) apis: Pool<Api>,
     /// Of integrations without a provider.
     pub(super) no_vendor: Arc<Vendor>,
-    pub(super) vendors: Pool<Vendor>,
 }
 
 /// Equal values once: thousands of integrations at one vendor have the same shape.
@@ -104,13 +101,6 @@ pub(super) fn integration(
         || Arc::clone(&globals.no_vendor),
         |it| Arc::clone(&it.vendor),
     );
-    let vendor = match grant.proof() {
-        Proof::Secret => vendor,
-        proof => globals.vendors.share(Vendor {
-            proof,
-            ..Vendor::clone(&vendor)
-        }),
-    };
     Some(Integration {
         id: definition.id.clone(),
         provider,

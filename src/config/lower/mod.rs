@@ -207,7 +207,6 @@ pub(super) fn spec(resolved: &Resolved, env: &Env, options: Options, report: &mu
         responses: integration::Pool::default(),
         apis: integration::Pool::default(),
         no_vendor: Arc::default(),
-        vendors: integration::Pool::default(),
     };
     let mut lowered = Vec::with_capacity(resolved.definitions.len());
     for definition in &resolved.definitions {

@@ -11,7 +11,7 @@ use super::super::shape;
 use super::super::tree::{Node, Origin, Raw, Table};
 use super::holes;
 use super::{Choice, Param, Provider};
-use crate::spec::{ErrorRule, Hint, Match, OutcomeClass, Proof, Vendor};
+use crate::spec::{ErrorRule, Hint, Match, OutcomeClass, Vendor};
 
 const MAX_PATTERN: usize = 500;
 const PATTERN_MEMORY: usize = 256 * 1024;
@@ -115,7 +115,6 @@ fn assemble(id: &str, mut table: Table, file: &str, report: &mut Report) -> Prov
             docs: docs.clone(),
             errors,
             hints,
-            proof: Proof::default(),
         }),
         docs,
         table,

@@ -75,6 +75,7 @@ impl Endpoint {
             id: &self.integration.id,
             shape: &self.integration.response,
             vendor: &self.integration.vendor,
+            proof: self.integration.grant.proof(),
             host: &shot.aim.way.host,
             place: shot.place,
             sent_at: back.sent_at,

@@ -34,6 +34,7 @@ fn with<T>(
         id: &"billing".parse().unwrap(),
         shape,
         vendor: &Vendor::default(),
+        proof: crate::spec::Proof::default(),
         host: "auth.example.com",
         place: verdict::Place::default(),
         sent_at: now(),

@@ -1,7 +1,7 @@
 use super::*;
 use crate::base::Zeroizing;
 use crate::base::{Mono, Timestamp};
-use crate::spec::{ErrorRule, Hint, Match, Path, Proof, Scalar};
+use crate::spec::{ErrorRule, Hint, Match, Path, Scalar};
 use http::{HeaderMap, HeaderName};
 
 fn now() -> Now {
@@ -15,6 +15,7 @@ struct Case {
     id: IntegrationId,
     shape: ResponseShape,
     vendor: Vendor,
+    proof: Proof,
     held: Vec<Secret>,
     presented: Presented,
     html_refusals: u32,
@@ -27,6 +28,7 @@ impl Case {
             id: "billing".parse().unwrap(),
             shape: ResponseShape::default(),
             vendor: Vendor::default(),
+            proof: Proof::default(),
             held: vec![],
             presented: Presented::Nothing,
             html_refusals: 0,
@@ -39,6 +41,7 @@ impl Case {
             id: &self.id,
             shape: &self.shape,
             vendor: &self.vendor,
+            proof: self.proof,
             host: "auth.example.com",
             place: Place::default(),
             sent_at: now(),
@@ -415,10 +418,7 @@ fn a_refusal_is_about_what_was_sent_as_proof() {
         ),
     ] {
         let case = Case {
-            vendor: Vendor {
-                proof,
-                ..Vendor::default()
-            },
+            proof,
             ..Case::new()
         };
         let outcome = case.judge(401, error(word));
@@ -428,10 +428,7 @@ fn a_refusal_is_about_what_was_sent_as_proof() {
     }
     let refused = |proof, word: &str| {
         let case = Case {
-            vendor: Vendor {
-                proof,
-                ..Vendor::default()
-            },
+            proof,
             ..Case::new()
         };
         failure(&case.judge(400, error(word))).description.clone()
@@ -455,10 +452,7 @@ fn every_refused_assertion_is_told_of_clock_audience_and_key() {
         failure(&outcome).hint.clone().unwrap()
     };
     let signed = || Case {
-        vendor: Vendor {
-            proof: Proof::Assertion,
-            ..Vendor::default()
-        },
+        proof: Proof::Assertion,
         ..Case::new()
     };
     for (status, word) in [
@@ -491,8 +485,8 @@ fn a_refused_assertion_is_told_how_far_the_clocks_are_apart() {
     // Here it is 2027-01-15T08:00:00Z.
     let advice = |date: &'static str, status, proof| {
         let case = Case {
+            proof,
             vendor: Vendor {
-                proof,
                 hints: vec![Hint {
                     when: Match {
                         status: Some(401),

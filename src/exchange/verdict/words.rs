@@ -21,7 +21,7 @@ pub(super) fn clocks(
         OutcomeClass::BadCredential | OutcomeClass::BadRequest
     );
     let is_dated = matches!(
-        context.vendor.proof,
+        context.proof,
         Proof::Assertion | Proof::ClientAssertion | Proof::SharedKey
     );
     if !refused || !is_dated {
@@ -78,7 +78,7 @@ pub(super) fn general_hint(
 /// What to compare when the vendor refuses the client, or what it asks for.
 fn about_a_refusal(class: OutcomeClass, facts: Facts<'_>, context: &Context<'_>) -> &'static str {
     let is_request = matches!(context.place, Place::Request | Place::Step(_));
-    let proof = context.vendor.proof;
+    let proof = context.proof;
     match (class, facts.error) {
         (OutcomeClass::BadRequest, Some("invalid_scope")) => {
             "'scope' names something this client may not have: compare it with the vendor's console"
@@ -256,7 +256,7 @@ pub(super) fn describe(
     }
     match class {
         OutcomeClass::BadCredential => {
-            let what = match (context.place, context.vendor.proof, facts.error) {
+            let what = match (context.place, context.proof, facts.error) {
                 (_, _, Some("invalid_client")) => "the client credentials",
                 (Place::Request | Place::Step(_), ..) => "what the request proves itself by",
                 (_, Proof::Subject, Some("invalid_grant" | "invalid_request")) => {
