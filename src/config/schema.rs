@@ -280,6 +280,7 @@ pub(super) const INTEGRATION: &[Key] = &[
     key("authorization_endpoint", Text),
     key("device_authorization_endpoint", Text),
     key("redirect_uri", Text),
+    key("redirect_uri_sent", Text),
     key("subject_token", Secret),
     key("subject_token_type", Text),
     key("requested_token_type", Text),

@@ -19,7 +19,10 @@ pub const LIFETIME: Duration = Duration::from_secs(600);
 pub struct Browser {
     state: Secret,
     verifier: Secret,
+    /// Where the browser comes back to.
     redirect_uri: String,
+    /// The vendor's own name for that.
+    sent: Option<String>,
     /// RFC 9207; `None`: not known, so whatever comes is accepted.
     issuer: Option<String>,
     ends: Mono,
@@ -138,11 +141,14 @@ impl Browser {
             state: unguessable()?,
             verifier: unguessable()?,
             redirect_uri: redirect_uri.to_string(),
+            sent: request
+                .dialect()
+                .and_then(|it| it.redirect_uri_sent.clone()),
             issuer: issuer.map(str::to_owned),
             ends: now.plus(LIFETIME),
         };
         let parameters = Parameters {
-            redirect_uri: &begun.redirect_uri,
+            redirect_uri: begun.sent(),
             state: begun.state.expose(),
             challenge: &challenge(&begun.verifier),
         };
@@ -156,6 +162,11 @@ impl Browser {
 
     pub fn redirect_uri(&self) -> &str {
         &self.redirect_uri
+    }
+
+    /// What the vendor is told of it, at both of its endpoints.
+    fn sent(&self) -> &str {
+        self.sent.as_deref().unwrap_or(&self.redirect_uri)
     }
 
     /// When it is over.
@@ -190,7 +201,7 @@ impl Browser {
         Ok(Granted {
             code,
             verifier: self.verifier.clone(),
-            redirect_uri: self.redirect_uri.clone(),
+            redirect_uri: self.sent().to_owned(),
         })
     }
 }

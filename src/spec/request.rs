@@ -91,6 +91,8 @@ pub struct Dialect {
     pub scope_is_list: bool,
     /// A refresh names the scope again (RFC 6749 section 6 leaves it out).
     pub refresh_sends_scope: bool,
+    /// The name that the vendor has for the redirect URI, sent in its place.
+    pub redirect_uri_sent: Option<String>,
     /// A refresh names this again.
     pub refresh_sends_redirect_uri: Option<String>,
 }

@@ -65,6 +65,7 @@ const REFRESHING: &[&str] = &[
     "authorization_endpoint",
     "device_authorization_endpoint",
     "redirect_uri",
+    "redirect_uri_sent",
 ];
 const LOGIN: &[&str] = &["username", "password"];
 const EXCHANGE: &[&str] = &[
@@ -280,7 +281,9 @@ fn repeat_redirect_uri(
     match &refreshing.first {
         FirstRefreshToken::AuthorizationCode { redirect_uri, .. } => {
             let seldom = request.seldom.get_or_insert_default();
-            seldom.dialect.refresh_sends_redirect_uri = Some(redirect_uri.to_string());
+            let sent = seldom.dialect.redirect_uri_sent.clone();
+            let sent = sent.unwrap_or_else(|| redirect_uri.to_string());
+            seldom.dialect.refresh_sends_redirect_uri = Some(sent);
         }
         FirstRefreshToken::Configured(_) | FirstRefreshToken::DeviceCode { .. } => {
             if view.node(key).is_some_and(|node| !node.is_providers()) {

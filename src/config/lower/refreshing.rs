@@ -24,10 +24,11 @@ pub(super) const PARAMETERS: [&str; 5] = [
     "device_code",
 ];
 /// Where a refresh token may come from, and the grants that read the key.
-const KEYS: [(&str, &str); 4] = [
+const KEYS: [(&str, &str); 5] = [
     ("refresh_token", "refresh_token"),
     ("authorization_endpoint", "authorization_code"),
     ("redirect_uri", "authorization_code"),
+    ("redirect_uri_sent", "authorization_code"),
     ("device_authorization_endpoint", "device_code"),
 ];
 const LIFETIMES: (Duration, Duration) =

@@ -82,7 +82,7 @@ pub(super) fn token_request(
     let endpoint = location(view, "token_endpoint", issuer, parameters, report);
     let auth = auth(view, &client, parameters, secrets, report);
     let (format, method) = format(view, report);
-    let dialect = dialect(view, report);
+    let dialect = dialect(view, parameters, report);
     let scope = scope(view, parameters, report);
     let own = own(parameters, report);
     let usual = Own::default();
@@ -207,7 +207,7 @@ fn scope(view: &View<'_>, parameters: &mut Parameters<'_>, report: &mut Report) 
     (!joined.trim().is_empty()).then_some(joined)
 }
 
-fn dialect(view: &View<'_>, report: &mut Report) -> Dialect {
+fn dialect(view: &View<'_>, parameters: &mut Parameters<'_>, report: &mut Report) -> Dialect {
     let inner = view.below("parameter_names");
     let mut names = Vec::new();
     for (standard, node) in view.entries("parameter_names") {
@@ -226,6 +226,10 @@ fn dialect(view: &View<'_>, report: &mut Report) -> Dialect {
         refresh_sends_scope: view
             .texts("refresh_sends")
             .is_some_and(|words| words.contains(&"scope")),
+        redirect_uri_sent: view.node("redirect_uri_sent").and_then(|node| {
+            let sent = parameters.text(node, "redirect_uri_sent", report);
+            sent.ok()
+        }),
         refresh_sends_redirect_uri: None,
     }
 }

@@ -407,3 +407,19 @@ fn a_limit_of_token_requests() {
     let own = loaded(&format!("{text}refresh.rate_limit = \"\"\n"));
     assert_eq!(own.spec.integrations[0].refresh.rate_limit, None);
 }
+
+#[test]
+fn a_redirect_that_the_vendor_has_a_name_for() {
+    let more = "redirect_uri = \"https://app.example.com/back\"\nredirect_uri_sent = \"Ours\"\n\
+                refresh_sends = [\"redirect_uri\"]\n";
+    let loaded = try_with(&format!("{MAY_LOSE}{BROWSER}{more}"), &[]).unwrap();
+    let dialect = tests_request(&loaded, 0).dialect().unwrap();
+    let sent = dialect.redirect_uri_sent.as_deref();
+    let again = dialect.refresh_sends_redirect_uri.as_deref();
+    assert_eq!((sent, again), (Some("Ours"), Some("Ours")));
+    refuses(
+        &format!("{CRM}redirect_uri_sent = \"Ours\"\n"),
+        "integrations.crm.redirect_uri_sent",
+        "is not used",
+    );
+}

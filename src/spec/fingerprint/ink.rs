@@ -116,6 +116,8 @@ impl Ink {
             names,
             in_query,
             scope_is_list,
+            // Of a login, whose token is not bound to it.
+            redirect_uri_sent: _,
             refresh_sends_scope,
             refresh_sends_redirect_uri,
         } = dialect;

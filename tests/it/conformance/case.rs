@@ -333,6 +333,9 @@ fn consent(one: &Integration, request: &TokenRequest) -> Option<Consent> {
         scope: request.scope.clone(),
         client_id_name: renamed("client_id"),
         code_name: renamed("code"),
+        redirect_uri_sent: request
+            .dialect()
+            .and_then(|it| it.redirect_uri_sent.clone()),
         without_challenge: request.name("code_verifier").is_empty(),
         rotates: refreshing.rotates(),
         rotates_always: refreshing.rotation == Rotation::Always,

@@ -123,6 +123,8 @@ pub(super) struct Consent {
     /// What the page calls `client_id` and the redirect `code`, if otherwise.
     pub(super) client_id_name: Option<String>,
     pub(super) code_name: Option<String>,
+    /// What is sent as the redirect URI, if that has a name.
+    pub(super) redirect_uri_sent: Option<String>,
     /// Whether the page gets no challenge (RFC 7636).
     #[serde(default)]
     pub(super) without_challenge: bool,
