@@ -24,8 +24,8 @@ use crate::spec::{Endpoint, Issuer};
 const FRESH: Duration = Duration::from_hours(1);
 /// Whoever waits for an issuer that does not answer is told so soon enough to try again.
 const LIMIT: Duration = Duration::from_secs(10);
-/// Whoever could go on with what is known waits no longer than this for something newer.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Whoever can go on with what is known waits no longer than this for something newer.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// And not more often than this.
 const AGAIN: Duration = Duration::from_secs(30);
 /// Those who waited for one answer, and come a little later, are told the same.
@@ -198,8 +198,13 @@ impl Discovery {
                 }
             }
         };
-        let limit = if known.is_some() { PATIENCE } else { LIMIT };
-        let asked = self.ask(limit).await;
+        // What is suspect is good for nothing until something newer comes.
+        let asked = if known.is_some() && !self.memory().is_suspect {
+            let asked = tokio::time::timeout(PATIENCE, self.ask()).await;
+            asked.unwrap_or_else(|_elapsed| Err(self.silent(PATIENCE)))
+        } else {
+            self.ask().await
+        };
         let now = self.clock.now().mono;
         let mut memory = self.memory();
         memory.last = Some((asked.as_ref().err().cloned(), now));
@@ -247,12 +252,14 @@ impl Discovery {
     }
 
     /// Waiting for a turn does not count.
-    async fn ask(&self, limit: Duration) -> Result<Metadata, Box<Outcome>> {
+    async fn ask(&self) -> Result<Metadata, Box<Outcome>> {
         let _permit = self.way.gate.acquire().await.ok();
-        let asked = tokio::time::timeout(limit, self.ask_each_place()).await;
-        asked.unwrap_or_else(|_elapsed| {
-            Err(self.unreachable(&format!("no answer within {} s", limit.as_secs())))
-        })
+        let asked = tokio::time::timeout(LIMIT, self.ask_each_place()).await;
+        asked.unwrap_or_else(|_elapsed| Err(self.silent(LIMIT)))
+    }
+
+    fn silent(&self, limit: Duration) -> Box<Outcome> {
+        self.unreachable(&format!("no answer within {} s", limit.as_secs()))
     }
 
     /// One place after the other; what is not found at the first may be at the second.

@@ -25,6 +25,7 @@ use super::candidates::{Candidates, Pair, pairs};
 use super::discovery::Which;
 use super::fixed::{failure, unavailable};
 use super::lifetime::Oddity;
+use super::members::Tokens;
 use super::request::Filled;
 use super::skew::Skew;
 use super::way::Ways;
@@ -60,7 +61,7 @@ struct Memory {
     oddity: Option<Oddity>,
     is_bound: bool,
     /// What the chain before was made of: a vendor may repeat that as well.
-    chain: Option<Box<[Secret]>>,
+    chain: Option<Box<Tokens>>,
 }
 
 /// A vendor that is asked.

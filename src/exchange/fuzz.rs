@@ -26,6 +26,7 @@ pub fn judge(
         shape: &integration.response,
         vendor: &integration.vendor,
         proof: crate::spec::Proof::default(),
+        hidden: &super::members::Tokens::default(),
         host: "vendor.example",
         place: Place::default(),
         sent_at: now,

@@ -69,9 +69,13 @@ pub(super) fn keep(
         return Some(Map::new());
     };
     members.retain(|name, _| !OURS.contains(&name.as_str()) && !name.starts_with("error"));
+    let size = |members: &_| serde_json::to_vec(members).map_or(usize::MAX, |bytes| bytes.len());
+    // What is stripped makes it no short one.
+    if size(&members) > 4 * MAX_BYTES {
+        return None;
+    }
     strip(&mut members, ours);
-    let size = serde_json::to_vec(&members).map_or(usize::MAX, |bytes| bytes.len());
-    (size <= MAX_BYTES).then_some(members)
+    (size(&members) <= MAX_BYTES).then_some(members)
 }
 
 /// With a scheme, and without a slash at the end; what does not become a URL stays as it is.
@@ -88,6 +92,11 @@ fn whole_url(text: &str) -> String {
     }
 }
 
+/// Whether it is nowhere by chance.
+pub(super) fn is_long(secret: &Secret) -> bool {
+    secret.expose().len() >= ECHO_MIN
+}
+
 /// Knows what is ours, sent back.
 pub(super) struct Echoes<'a> {
     held: &'a [Secret],
@@ -98,7 +107,7 @@ pub(super) struct Echoes<'a> {
 
 impl<'a> Echoes<'a> {
     pub(super) fn of(held: &'a [Secret]) -> Self {
-        let long = held.iter().filter(|one| one.expose().len() >= ECHO_MIN);
+        let long = held.iter().filter(|one| is_long(one));
         Self {
             held,
             long: Redactor::new(long),
@@ -142,25 +151,45 @@ pub(super) fn plain(name: &str) -> String {
 }
 
 /// Texts that must not be shown, as many as anybody has.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Tokens {
     pub(super) known: Vec<Secret>,
     /// There were more: then no text can be trusted to be free of them.
     pub(super) are_more: bool,
+    bytes: usize,
 }
 
 impl Tokens {
-    pub(super) const MOST: usize = 64;
+    const MOST: usize = 64;
+    /// A redactor knows each in twenty forms.
+    const MOST_BYTES: usize = 128 * 1024;
 
     pub(super) fn push(&mut self, text: &str) {
         self.push_secret(Secret::new(text));
     }
 
     pub(super) fn push_secret(&mut self, secret: Secret) {
-        if self.known.len() < Self::MOST {
+        let bytes = self.bytes.saturating_add(secret.expose().len());
+        if self.known.len() < Self::MOST && bytes <= Self::MOST_BYTES {
+            self.bytes = bytes;
             self.known.push(secret);
         } else {
             self.are_more = true;
+        }
+    }
+
+    /// Both, however many that makes.
+    pub(super) fn and(mut self, other: &Self) -> Self {
+        self.known.extend(other.known.iter().cloned());
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.are_more |= other.are_more;
+        self
+    }
+
+    pub(super) fn extend(&mut self, other: Self) {
+        self.are_more |= other.are_more;
+        for secret in other.known {
+            self.push_secret(secret);
         }
     }
 

@@ -10,7 +10,8 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use serde_json::{Map, Value};
 
-use super::{Outcome, auth, members};
+use super::members::{self, Tokens};
+use super::{Outcome, auth};
 use crate::base::{Failure, Now, Redactor, Secret, Zeroizing};
 use crate::net;
 use crate::spec::{
@@ -97,6 +98,8 @@ pub struct Attempt {
     pub failure: Option<Failure>,
     /// What is strange about a token that came.
     pub oddities: Vec<String>,
+    /// Something stood where its lifetime should be, and could not be read.
+    pub lifetime_is_unread: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -186,23 +189,34 @@ pub(super) struct Look {
     sent: Sent,
     proxy: Option<String>,
     held: Vec<Secret>,
+    /// There is more that must not be shown.
+    are_more: bool,
     taken: Vec<Path>,
     encoding_matters: bool,
     padded: bool,
+}
+
+fn knowing(held: &[Secret], are_more: bool) -> Redactor {
+    let mut redactor = Redactor::new(held);
+    if are_more {
+        redactor.blind();
+    }
+    redactor
 }
 
 impl Look {
     pub(super) fn at(
         shown: Shown<'_>,
         request: &net::Request,
-        held: Vec<Secret>,
+        (mut held, hidden): (Vec<Secret>, Tokens),
         proxy: Option<String>,
     ) -> Self {
         let (id, secret) = (shown.client_id, shown.credential);
+        held.extend(hidden.known);
         let show = Show {
             format: shown.format,
             plain: shown.plain,
-            redactor: Redactor::new(&held),
+            redactor: knowing(&held, hidden.are_more),
             held: &held,
         };
         Self {
@@ -211,6 +225,7 @@ impl Look {
             sent: show.request(request),
             proxy,
             held,
+            are_more: hidden.are_more,
             taken: shown.taken,
         }
     }
@@ -223,7 +238,7 @@ impl Look {
         (sent_at, now): (Now, Now),
         secret_index: Option<usize>,
     ) -> Attempt {
-        let mut redactor = Redactor::new(&self.held);
+        let mut redactor = knowing(&self.held, self.are_more);
         let granted = match outcome {
             Some(Outcome::Issued(issued)) => {
                 redactor.add(&issued.access_token);
@@ -268,6 +283,7 @@ impl Look {
             outcome: outcome.map_or("step", Outcome::label),
             failure: outcome.and_then(Outcome::failure).cloned(),
             oddities: Vec::new(),
+            lifetime_is_unread: false,
         }
     }
 }

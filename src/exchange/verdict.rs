@@ -6,7 +6,7 @@ use super::Outcome;
 use super::answer::Answer;
 use super::granted;
 use super::lifetime::Oddity;
-use super::members;
+use super::members::{self, Tokens as Hidden};
 use super::presented::{Pending, Presented};
 use super::response::{self, Reading, Unreadable};
 use crate::base::{
@@ -33,6 +33,8 @@ pub(super) struct Context<'a> {
     pub(super) now: Now,
     /// Secrets of this attempt and the token before.
     pub(super) held: &'a [Secret],
+    /// What else may be one: texts of a chain's earlier answers.
+    pub(super) hidden: &'a Hidden,
     pub(super) secret_in_use: Option<usize>,
     pub(super) presented: Presented,
     /// The token that a good answer without one prolongs.
@@ -43,6 +45,14 @@ pub(super) struct Context<'a> {
     pub(super) html_refusals: u32,
     pub(super) timeout: Duration,
     pub(super) connect_timeout: Duration,
+}
+
+impl Context<'_> {
+    fn redactor(&self) -> Redactor {
+        let mut redactor = Redactor::new(self.held);
+        self.hidden.hide_from(&mut redactor);
+        redactor
+    }
 }
 
 /// What was asked: which key of the configuration says where it is.
@@ -138,13 +148,17 @@ pub(super) fn judged<T>(
     success: &[&Success],
     read: impl FnOnce(&Answer) -> Result<T, Unreadable>,
 ) -> Result<T, Box<Outcome>> {
-    let failed_inside =
-        failed_inside(answer, success).or_else(|| refuses_to_extend(answer, context));
+    let mut failed_inside = failed_inside(answer, success);
     let mut unreadable = None;
     if answer.is_success() && failed_inside.is_none() {
         match read(answer) {
             Ok(found) => return Ok(found),
-            Err(why) => unreadable = Some(why),
+            Err(why) => {
+                if let Unreadable::NoToken(_) = why {
+                    failed_inside = refuses_to_extend(answer, context);
+                }
+                unreadable = Some(why).filter(|_| failed_inside.is_none());
+            }
         }
     }
     let unreadable = unreadable.as_ref();
@@ -199,6 +213,8 @@ fn refused(
     let class = match rule {
         _ if rescued.is_some() || (over && rule.is_none()) => OutcomeClass::Transient,
         Some(rule) => rule.outcome,
+        // It is as long the next time.
+        None if unreadable == Some(&Unreadable::TooMuchTaken) => OutcomeClass::BadRequest,
         None => class_of(facts),
     };
     let clean = |text: &Option<String>| text.as_deref().map(|text| redactor.clean(text));
@@ -232,7 +248,7 @@ fn refused(
 
 /// Knows the tokens in the answer besides what we hold.
 fn redactor(answer: &Answer, context: &Context<'_>) -> Redactor {
-    let mut redactor = Redactor::new(context.held);
+    let mut redactor = context.redactor();
     if let Some(json) = &answer.json {
         members::tokens_in(json, context.shape).hide_from(&mut redactor);
     }
@@ -320,7 +336,7 @@ fn hint(
 /// No complete answer came.
 pub(super) fn no_answer(error: &net::Error, context: &Context<'_>) -> Outcome {
     let host = context.host;
-    let reason = Redactor::new(context.held).clean(&error.reason);
+    let reason = context.redactor().clean(&error.reason);
     let description = match error.kind {
         net::ErrorKind::Timeout if error.while_connecting => {
             let limit = HumanDuration(context.connect_timeout);

@@ -42,6 +42,23 @@ pub enum Certificate {
     Unfit,
 }
 
+/// The others are as often about the name that was asked for, or about versions and ciphers.
+fn is_about_ours(alert: rustls::AlertDescription) -> bool {
+    use rustls::AlertDescription as Alert;
+    matches!(
+        alert,
+        Alert::CertificateRequired
+            | Alert::NoCertificate
+            | Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateUnknown
+            | Alert::CertificateExpired
+            | Alert::CertificateRevoked
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+    )
+}
+
 impl Certificate {
     fn trouble(error: &rustls::Error) -> Option<Self> {
         use rustls::CertificateError as Cause;
@@ -67,8 +84,8 @@ pub struct Error {
     /// The connection was not there yet: nothing was sent.
     pub while_connecting: bool,
     pub certificate: Option<Certificate>,
-    /// The peer ended the TLS handshake, in its own words.
-    pub is_alert: bool,
+    /// The peer misses a certificate of ours, or does not take it.
+    pub is_about_ours: bool,
 }
 
 impl Error {
@@ -78,7 +95,7 @@ impl Error {
             reason: reason.into(),
             while_connecting: matches!(kind, ErrorKind::Connect | ErrorKind::Dns | ErrorKind::Tls),
             certificate: None,
-            is_alert: false,
+            is_about_ours: false,
         }
     }
 
@@ -135,7 +152,7 @@ fn known(error: &(dyn StdError + 'static)) -> Option<Error> {
     if let Some(tls) = error.downcast_ref::<rustls::Error>() {
         return Some(Error {
             certificate: Certificate::trouble(tls),
-            is_alert: matches!(tls, rustls::Error::AlertReceived(_)),
+            is_about_ours: matches!(tls, rustls::Error::AlertReceived(alert) if is_about_ours(*alert)),
             ..Error::new(ErrorKind::Tls, tls.to_string())
         });
     }

@@ -217,8 +217,9 @@ impl Outside {
         let is_first = state.value.replace(secret).is_none();
         if !is_first {
             tracing::info!(secret.source = %self.name(), "a secret has a new value");
-        } else if !was_missed {
-            // Nobody has had another one, or none.
+        } else if reader.is_some() && !was_missed {
+            // Who reads it next has this one too. (Where nobody reads, as after a refusal that a restart
+            // remembers, it may be another one than was refused.)
             return;
         }
         for listener in state.listeners.iter().filter_map(Weak::upgrade) {

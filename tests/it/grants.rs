@@ -192,6 +192,11 @@ async fn an_answer_without_a_token_prolongs_the_one_before_where_the_vendor_does
             r#"{"result":"0000","access_token":"t0ken","expires_in":100}"#,
         ),
         2 => Reply::json(200, r#"{"result":"0000","message":"OK"}"#),
+        // A token that comes is one, whatever stands beside it.
+        3 => Reply::json(
+            200,
+            r#"{"result":"5000","access_token":"t0ken-2","expires_in":100}"#,
+        ),
         _ => Reply::json(200, r#"{"result":"5000","message":"no"}"#),
     })
     .await;
@@ -211,6 +216,9 @@ async fn an_answer_without_a_token_prolongs_the_one_before_where_the_vendor_does
     assert_eq!(answer["access_token"], "t0ken");
     let left = answer["expires_in"].as_u64().unwrap();
     assert!((90..=100).contains(&left), "{left}");
+    let status = broker.until("x", |_| vendor.count() == 3).await;
+    assert_eq!(status["state"], "valid", "{status}");
+    assert_eq!(broker.get("/token/x").await.token(), "t0ken-2");
     // What says that it failed prolongs nothing.
     let status = broker
         .until("x", |status| status["state"] == "rejected")

@@ -216,6 +216,50 @@ async fn a_step_that_fails_is_named_and_shows_no_token_of_another() {
     }
 }
 
+/// A list of pages, each with a token of its own, is no reason to refuse a chain, nor to show what was
+/// made of the secret.
+#[tokio::test(start_paused = true)]
+async fn many_tokens_in_an_answer_take_nothing_from_the_chain() {
+    let tokens: Vec<String> = (0..200)
+        .map(|number| format!(r#"{{"id":{number},"access_token":"page-t0ken-{number:04}"}}"#))
+        .collect();
+    let first = format!(r#"{{"pages":[{}]}}"#, tokens.join(","));
+    let vendor = Vendor::start(move |request, number| match number {
+        1 | 3 => Reply::json(200, &first),
+        2 => Reply::json(200, r#"{"access_token":"t0ken","expires_in":100}"#),
+        _ => {
+            let said = json!({"error": "no", "error_description": request.text()});
+            Reply::json(400, &said.to_string())
+        }
+    })
+    .await;
+    let broker = Broker::start(&format!(
+        r#"
+[integrations.x]
+grant = "steps"
+client_secret = "s3cret-of-some-length"
+[[integrations.x.steps]]
+request.url = "{0}"
+[[integrations.x.steps]]
+request.url = "{0}"
+request.form = {{ page = "{{steps.0.pages.7.access_token}}", proof = "{{sha256({{client_secret}})}}" }}
+"#,
+        vendor.url()
+    ));
+    assert_eq!(broker.get("/token/x").await.token(), "t0ken");
+    let asked = vendor.requests();
+    assert!(asked[1].text().contains("page=page-t0ken-0007"));
+    let status = broker
+        .until("x", |status| !status["last_error"].is_null())
+        .await;
+    let said = status["last_error"].to_string();
+    assert!(said.contains("in step 1"), "{said}");
+    let proof = asked[1].text().split("proof=").nth(1).unwrap();
+    for secret in ["page-t0ken", proof] {
+        assert!(!said.contains(secret), "{secret}: {said}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_answer_leads_to_no_host_that_nobody_named() {
     let evil = Vendor::start(|_, _| Reply::token("t0ken", 600)).await;

@@ -133,7 +133,8 @@ fn told(one: &Examination, status: &Result<Value, String>) -> Vec<Finding> {
 
 fn issued_findings(one: &Examination, issued: &Issued, found: &mut Vec<Finding>) {
     let Grant::Static(_) = &one.integration.grant else {
-        let strange = strange(one);
+        let last = one.trace.attempts.last();
+        let is_unread = last.is_some_and(|attempt| attempt.lifetime_is_unread);
         let kind = Redactor::default().clean(&issued.token_type);
         let says = match issued.lifetime {
             Some(lifetime) => {
@@ -142,7 +143,7 @@ fn issued_findings(one: &Examination, issued: &Issued, found: &mut Vec<Finding>)
                     HumanDuration(whole(lifetime))
                 )
             }
-            None if !strange.is_empty() => {
+            None if is_unread => {
                 format!("a {kind} token; how long it lives could not be read")
             }
             None => format!("a {kind} token; the vendor did not say how long it lives"),
@@ -153,7 +154,7 @@ fn issued_findings(one: &Examination, issued: &Issued, found: &mut Vec<Finding>)
                 .advise("if it does expire, set [integrations.NAME.response] default_lifetime");
         }
         found.push(finding);
-        found.extend(strange);
+        found.extend(strange(one));
         found.extend(other_secret(one, issued));
         found.extend(missing_scope(one));
         found.extend(replaced(one));

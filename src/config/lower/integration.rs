@@ -8,12 +8,14 @@ use url::Url;
 use super::api::api;
 use super::grant::grant;
 use super::secret::Secrets;
-use super::{Report, View, policy, response};
+use super::{Report, View, policy, response, steps};
 use crate::config::fill::Parameters;
 use crate::config::merge::Definition;
 use crate::config::schema::merges;
 use crate::config::tree::Table;
-use crate::spec::{Api, Integration, Listen, Net, RefreshPolicy, ResponseShape, Steps, Vendor};
+use crate::spec::{
+    Api, Grant, Integration, Listen, Net, RefreshPolicy, ResponseShape, Steps, Vendor,
+};
 
 /// What all integrations share.
 pub(super) struct Globals<'a> {
@@ -64,9 +66,15 @@ pub(super) fn integration(
 ) -> Option<Integration> {
     let path = format!("integrations.{}", definition.id);
     let view = View::new(&definition.table, path, &definition.file);
+    let before = report.count();
     let mut parameters = Parameters::new(definition, globals.secrets, report);
     let grant = grant(&view, &mut parameters, globals, report);
     let api = api(&view.below("api"), &mut parameters, report);
+    // What could not be read is in no request, and that is no reason to take it away.
+    let chain = grant.as_ref().and_then(Grant::steps);
+    if let Some(chain) = chain.filter(|_| report.count() == before) {
+        steps::unused(&view, chain, &parameters, report);
+    }
     let response = response::response(&view.below("response"), view.text("token_type"), report);
     let refresh = if let Some(own) = view.below("refresh").table {
         let table = over(globals.sections, "refresh", own);

@@ -226,12 +226,22 @@ fn dialect(view: &View<'_>, parameters: &mut Parameters<'_>, report: &mut Report
         refresh_sends_scope: view
             .texts("refresh_sends")
             .is_some_and(|words| words.contains(&"scope")),
-        redirect_uri_sent: view.node("redirect_uri_sent").and_then(|node| {
-            let sent = parameters.text(node, "redirect_uri_sent", report);
-            sent.ok()
-        }),
+        redirect_uri_sent: redirect_uri_sent(view, parameters, report),
         refresh_sends_redirect_uri: None,
     }
+}
+
+/// Of logins in a browser only: what it is made of is not needed before.
+fn redirect_uri_sent(
+    view: &View<'_>,
+    parameters: &mut Parameters<'_>,
+    report: &mut Report,
+) -> Option<String> {
+    let key = "redirect_uri_sent";
+    let node = view
+        .node(key)
+        .filter(|_| view.text("grant") == Some("authorization_code"))?;
+    parameters.needed_text(node, key, report).ok()
 }
 
 fn params(

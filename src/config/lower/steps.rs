@@ -27,7 +27,6 @@ pub(super) fn steps(
     secrets: &Secrets<'_>,
     report: &mut Report,
 ) -> Option<Grant> {
-    let before = report.count();
     let client = client(view, parameters, secrets, report);
     let steps = match kind {
         StepsKind::Request => {
@@ -52,15 +51,16 @@ pub(super) fn steps(
         steps,
         certificate,
     };
-    // What could not be read is not in the requests, and that is no reason to take it away.
-    if report.count() == before {
-        unused(view, &steps, parameters, report);
-    }
     Some(Grant::Steps(Arc::new(steps)))
 }
 
 /// What is configured and reaches nobody.
-fn unused(view: &View<'_>, steps: &Steps, parameters: &Parameters<'_>, report: &mut Report) {
+pub(super) fn unused(
+    view: &View<'_>,
+    steps: &Steps,
+    parameters: &Parameters<'_>,
+    report: &mut Report,
+) {
     let (username, password) = parameters.login();
     let mut is_sent = false;
     let mut password_is_sent = false;

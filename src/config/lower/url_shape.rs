@@ -60,7 +60,7 @@ pub(in crate::config) fn opening(
         };
         match next {
             _ if trusted => {}
-            None | Some('/' | '?' | ':') if !first && !matches!(behind, Some('.' | '/')) => {
+            None | Some('/' | '?' | ':') if !first && !matches!(behind, Some('.' | '/' | ':')) => {
                 return Err(
                     "has a hole at the end of its host, so '.' or '//' must be before it: else the \
                             host could become one of another domain",
@@ -148,6 +148,8 @@ mod tests {
             "https://login.{x}?a=b",
             "https://login.{x}{y}",
             "https://{x}:8443/t",
+            "https://{x}:{y}/t",
+            "https://example.com:{x}/t",
             "https://login{region}example.com/",
             "{x}/t",
             "{x}",

@@ -6,6 +6,7 @@ use super::{Budget, Endpoint, SILENT};
 use crate::base::{ErrorCode, Failure};
 use crate::exchange::candidates::Pair;
 use crate::exchange::fixed::{failure, no_login};
+use crate::exchange::members::Tokens;
 use crate::exchange::presented::Presented;
 use crate::exchange::request::{self, Filled};
 use crate::exchange::verdict::{self, Place};
@@ -98,6 +99,7 @@ impl Endpoint {
             place: Place::default(),
             presented: Presented::Nothing,
             held: self.held(filled, std::mem::take(&mut built.derived)),
+            hidden: Tokens::default(),
             secret_in_use: None,
             prolongs: None,
         };

@@ -2,6 +2,8 @@
 
 use crate::base::{CrashPoint, Now, Secret, crash_point};
 use crate::exchange::answer::Answer;
+use crate::exchange::lifetime::Oddity;
+use crate::exchange::members::Tokens;
 use crate::exchange::presented::Presented;
 use crate::exchange::request::Built;
 use crate::exchange::trace::{Look, Shown};
@@ -19,6 +21,7 @@ pub(super) struct Shot<'a> {
     pub(super) presented: Presented,
     /// What must not be shown.
     pub(super) held: Vec<Secret>,
+    pub(super) hidden: Tokens,
     pub(super) secret_in_use: Option<usize>,
     pub(super) prolongs: Option<&'a Secret>,
 }
@@ -44,7 +47,12 @@ impl Endpoint {
         let client = &shot.aim.way.client;
         let look = shown.map(|shown| {
             let proxy = client.proxy_for(&request.url);
-            Look::at(shown, &request, shot.held.clone(), proxy)
+            Look::at(
+                shown,
+                &request,
+                (shot.held.clone(), shot.hidden.clone()),
+                proxy,
+            )
         });
         let sent_at = self.clock.now();
         tracing::debug!(
@@ -81,6 +89,7 @@ impl Endpoint {
             sent_at: back.sent_at,
             now: back.now,
             held: &shot.held,
+            hidden: &shot.hidden,
             secret_in_use: shot.secret_in_use,
             presented: shot.presented,
             prolongs: shot.prolongs,
@@ -139,6 +148,7 @@ impl Endpoint {
             let mut attempt = look.finish(&back.answer, outcome, shape, times, shot.secret_in_use);
             if let Some(Outcome::Issued(_)) = outcome {
                 attempt.oddities = self.oddities();
+                attempt.lifetime_is_unread = self.memory().oddity == Some(Oddity::Unreadable);
             }
             trace.attempts.push(attempt);
         }

@@ -26,8 +26,17 @@ use crate::spec::{self, Call, Grant, Step, Steps, StepsKind};
 struct Chain {
     /// What each step brought, as far as later ones need it.
     answers: Vec<Value>,
-    /// What is in those answers and was made of secrets for those requests: no later error may show it.
-    tokens: Tokens,
+    /// What was made of secrets for those requests, as the configuration says.
+    derived: Vec<Secret>,
+    /// What is in those answers, and tokens beside it: no later error may show it.
+    taken: Tokens,
+    private: Tokens,
+}
+
+impl Chain {
+    fn hidden(&self) -> Tokens {
+        self.taken.clone().and(&self.private)
+    }
 }
 
 impl Endpoint {
@@ -38,8 +47,12 @@ impl Endpoint {
         };
         let mut chain = Chain::default();
         let tried = self.walk(steps, exchange, &mut chain).await;
-        let tokens = chain.tokens.known;
-        self.memory().chain = (!tokens.is_empty()).then(|| tokens.into());
+        let mut hidden = chain.hidden();
+        // Where nothing came back, what came before is still what could be repeated.
+        if !hidden.known.is_empty() {
+            hidden.known.extend(chain.derived);
+            self.memory().chain = Some(Box::new(hidden));
+        }
         tried
     }
 
@@ -108,8 +121,7 @@ impl Endpoint {
 
     /// An answer that the next request cannot be made of: the vendor is not asked again for a while.
     fn unfit(&self, index: usize, error: &Unsendable) -> Outcome {
-        let description =
-            format!("in step {index}: the request cannot be made of what came before: {error}");
+        let description = format!("in step {index}: the request cannot be made: {error}");
         let mut failure = failure(ErrorCode::RequestRejected, description, self.clock.now());
         failure.hint = Some(
             "compare what this step takes of earlier answers, and its 'hosts', with what the vendor \
@@ -139,7 +151,7 @@ impl Endpoint {
         };
         let signed = off_thread(sign, &mut exchange.budget).await?;
         chain.answers.push(json!({ "assertion": signed.expose() }));
-        chain.tokens.push_secret(signed);
+        chain.derived.push(signed);
         Ok(())
     }
 
@@ -158,11 +170,14 @@ impl Endpoint {
             pair,
             ..
         } = exchange;
-        for form in ready.derived {
-            chain.tokens.push_secret(form);
+        chain.derived.extend(ready.derived);
+        let mut hidden = chain.hidden();
+        if let Some(before) = self.memory().chain.as_deref() {
+            hidden = hidden.and(before);
         }
-        let mut derived = chain.tokens.known.clone();
-        derived.extend(self.memory().chain.iter().flatten().cloned());
+        // A short text is in many an answer, and is no secret for that.
+        let long = hidden.known.iter().filter(|one| members::is_long(one));
+        let derived = chain.derived.iter().chain(long).cloned().collect();
         let wanted = steps.wanted_of(index);
         let shot = Shot {
             aim,
@@ -172,6 +187,7 @@ impl Endpoint {
             },
             presented: Presented::Nothing,
             held: self.held(filled, derived),
+            hidden,
             secret_in_use: self.secret_in_use(*pair),
             prolongs: None,
         };
@@ -206,18 +222,12 @@ impl Endpoint {
             });
             match judged {
                 Ok(taken) => {
-                    chain.tokens.push_all(&taken);
+                    chain.taken.push_all(&taken);
+                    chain.private.extend(private);
                     chain.answers.push(taken);
-                    let room = Tokens::MOST.saturating_sub(chain.tokens.known.len());
-                    chain
-                        .tokens
-                        .known
-                        .extend(private.known.into_iter().take(room));
                     // More than can be hidden is more than anybody needs.
-                    chain
-                        .tokens
-                        .are_more
-                        .then(|| self.unfit(index + 1, &Unsendable::TooManyTexts))
+                    let too_many = chain.taken.are_more;
+                    too_many.then(|| self.unfit(index + 1, &Unsendable::TooManyTexts))
                 }
                 Err(outcome) => Some(*outcome),
             }

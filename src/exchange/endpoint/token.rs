@@ -12,6 +12,7 @@ use crate::exchange::assertion::{self, Material};
 use crate::exchange::candidates::Pair;
 use crate::exchange::claims;
 use crate::exchange::lifetime::Oddity;
+use crate::exchange::members::Tokens;
 use crate::exchange::presented::Presented;
 use crate::exchange::request::{self, Filled};
 use crate::exchange::trace::Shown;
@@ -163,6 +164,7 @@ impl Endpoint {
             },
             presented: Presented::of(&filled.present, self.rotates()),
             held: self.held(filled, std::mem::take(&mut built.derived)),
+            hidden: Tokens::default(),
             secret_in_use: self.secret_in_use(*pair),
             prolongs: prolongs.as_ref(),
         };

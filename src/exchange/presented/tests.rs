@@ -40,6 +40,7 @@ fn with<T>(
         sent_at: now(),
         now: now(),
         held: &[Secret::new(SENT)],
+        hidden: &super::super::members::Tokens::default(),
         secret_in_use: None,
         presented,
         prolongs: None,
@@ -209,7 +210,7 @@ fn a_429_with_an_error_member_does_not_kill_the_grant() {
 #[test]
 fn what_was_not_sent_is_not_spent() {
     let lost = |kind, while_connecting| net::Error {
-        is_alert: false,
+        is_about_ours: false,
         while_connecting,
         ..net::Error::new(kind, "connection reset")
     };

@@ -47,7 +47,7 @@ fn sent(spec: &TokenRequest) -> Sent {
     let built = request::build(spec, endpoint, None, &filled, now).unwrap();
     let held = vec![Secret::new("pw")];
     let shown = Shown::of(spec, filled.credential.as_ref());
-    Look::at(shown, &built.request, held, None).sent
+    Look::at(shown, &built.request, (held, Tokens::default()), None).sent
 }
 
 #[test]

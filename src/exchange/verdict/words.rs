@@ -209,8 +209,8 @@ fn about_the_proof(proof: Proof) -> &'static str {
 pub(super) fn no_answer_hint(error: &net::Error, context: &Context<'_>) -> String {
     let (presented, key) = (context.presented, context.place.key());
     match error.kind {
-        net::ErrorKind::Tls if error.is_alert => {
-            "the vendor ended the TLS handshake: it misses a certificate of the client, or does not take \
+        net::ErrorKind::Tls if error.is_about_ours => {
+            "the vendor ended the TLS handshake, since it misses a certificate of the client, or does not take \
              it: compare client_certificate and client_key (their authority, their end) with what is \
              registered there"
                 .to_owned()
