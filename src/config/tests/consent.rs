@@ -417,6 +417,16 @@ fn a_redirect_that_the_vendor_has_a_name_for() {
     let sent = dialect.redirect_uri_sent.as_deref();
     let again = dialect.refresh_sends_redirect_uri.as_deref();
     assert_eq!((sent, again), (Some("Ours"), Some("Ours")));
+    // Only a login needs what its name is made of.
+    let seller = |more: &str| {
+        format!(
+            "{MAY_LOSE}[integrations.crm]\nprovider = \"ebay\"\nclient_id = \"i\"\n\
+             client_secret = {{ file = \"/s\" }}\n{more}\n"
+        )
+    };
+    assert!(try_with(&seller(""), &[]).is_ok());
+    let login = seller("grant = \"authorization_code\"");
+    refuses(&login, "integrations.crm.ru_name", "is missing");
     refuses(
         &format!("{CRM}redirect_uri_sent = \"Ours\"\n"),
         "integrations.crm.redirect_uri_sent",

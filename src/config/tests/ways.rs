@@ -400,7 +400,12 @@ fn what_no_request_sends_is_refused() {
     let (user, pass) = ("u = \"{username}\"", "p = \"{password}\"");
     refuses(&login("t", user), "integrations.a.password", "is not sent");
     refuses(&login("t", pass), "integrations.a.username", "is not sent");
+    let api = format!(
+        "{}\napi = {{ base_url = \"https://a.example/{{username}}\" }}",
+        login("t", pass)
+    );
     for both in [
+        api,
         login("t", &format!("{user}, {pass}")),
         login("{username}/t", "p = \"{sha256({password})}\""),
     ] {
