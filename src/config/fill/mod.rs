@@ -167,25 +167,6 @@ impl<'a> Parameters<'a> {
             .map_err(|_hole| Gap::Reported)
     }
 
-    /// The same, where it is missed if a parameter in it is not given.
-    pub(super) fn needed_text(
-        &mut self,
-        node: &Node,
-        path: &str,
-        report: &mut Report,
-    ) -> Result<String, Gap> {
-        let found = self.text(node, path, report);
-        if let (Err(Gap::Absent), Some(text)) = (&found, node.text()) {
-            let template = self.parse(node, text, path, report)?;
-            for hole in template.holes() {
-                if let Some(Err(Gap::Absent)) = self.lookup(hole, report) {
-                    self.report_missing(hole, report);
-                }
-            }
-        }
-        found
-    }
-
     fn parse(
         &self,
         node: &Node,

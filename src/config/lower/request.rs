@@ -241,7 +241,7 @@ fn redirect_uri_sent(
     let node = view
         .node(key)
         .filter(|_| view.text("grant") == Some("authorization_code"))?;
-    parameters.needed_text(node, key, report).ok()
+    parameters.text(node, key, report).ok()
 }
 
 fn params(
