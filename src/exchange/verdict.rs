@@ -72,7 +72,7 @@ impl Place {
     fn key(self) -> &'static str {
         match self {
             Self::TokenEndpoint => "token_endpoint",
-            Self::Issuer => "issuer, whose metadata name this endpoint,",
+            Self::Issuer => "issuer (whose metadata name this endpoint)",
             Self::Request => "request.url",
             Self::Step(_) => "the step's url",
         }

@@ -206,15 +206,15 @@ impl<'a> Parameters<'a> {
     }
 }
 
+const NO_PARAMETER: &str = "has a hole that is no parameter";
 /// What is sent for a token and handed to nobody.
 const OURS_ALONE: [&str; 3] = ["client_secret", "password", "refresh_token"];
+
 /// A text that is there, and does not stand for "remove".
 fn given(node: &Node) -> Result<&str, Gap> {
     let text = node.text().filter(|text| !text.is_empty());
     text.ok_or(Gap::Absent)
 }
-
-const NO_PARAMETER: &str = "has a hole that is no parameter";
 
 /// What [`Template::fill`] is, for fillings that can fail.
 trait FillAll: Sized {

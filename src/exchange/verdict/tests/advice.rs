@@ -280,3 +280,19 @@ fn no_answer_in_words_with_hints() {
         assert_eq!(failure.vendor, None);
     }
 }
+
+/// Only a vendor that speaks of our certificate is a reason to look at it.
+#[test]
+fn a_handshake_that_the_vendor_ended_for_our_certificate_says_so() {
+    let hint = |is_about_ours| {
+        let error = net::Error {
+            is_about_ours,
+            ..net::Error::new(net::ErrorKind::Tls, "received fatal alert")
+        };
+        let outcome = no_answer(&error, &Case::new().context());
+        failure(&outcome).hint.clone().unwrap()
+    };
+    assert!(hint(true).contains("client_certificate"));
+    assert!(!hint(false).contains("client_certificate"));
+    assert!(hint(false).contains("ca_file"));
+}
